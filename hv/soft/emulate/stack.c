@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Stack instructions in all sizes: PUSH, POP, PUSHA, POPA, ENTER, LEAVE, and
+ * near CALL, RET and JMP. The translator does the usual ones itself and comes
+ * here for odd ones: 16-bit operands or stacks, operands in MMIO.
+ *
+ * Intel SDM vol. 1, chapter 6; vol. 2 (each instruction).
+ */
+#include "emulate.h"
+
+EMU_HANDLER(emu_push_insn)
+{
+	u64 val;
+
+	if (in->flags & INSN_MEM) {
+		TRY(emu_read_rm(v, in, in->opsize, &val));
+	} else if ((in->opcode & 0xf8) == 0x50 || in->opcode == 0xff) {
+		val = reg_read(v, in->rm, in->opsize);
+	} else {
+		val = (u64)in->imm;
+	}
+	return emu_push(v, val, in->opsize);
+}
+
+EMU_HANDLER(emu_pop_insn)
+{
+	u64 val, ea, rsp = v->gpr[REG_RSP];
+	struct emu_stack st;
+
+	emu_stack_now(v, &st);
+	TRY(emu_stack_pop(v, &st, &val, in->opsize));
+	if (!(in->flags & INSN_MEM)) {
+		emu_stack_commit(v, &st);
+		reg_write(v, in->rm, val, in->opsize);
+		return EMU_NEXT;
+	}
+	/* An address made from the stack pointer sees it after the pop. */
+	emu_stack_commit(v, &st);
+	ea = insn_ea(v, in);
+	v->gpr[REG_RSP] = rsp;
+	TRY(seg_write(v, in->seg, ea, &val, in->opsize));
+	emu_stack_commit(v, &st);
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_pusha)
+{
+	struct emu_stack st;
+
+	emu_stack_now(v, &st);
+	TRY(emu_stack_push(v, &st, v->gpr, 8, in->opsize));
+	emu_stack_commit(v, &st);
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_popa)
+{
+	struct emu_stack st;
+	u64 val[8];
+	int r;
+
+	emu_stack_now(v, &st);
+	for (r = REG_RDI; r >= 0; r--)
+		TRY(emu_stack_pop(v, &st, &val[r], in->opsize));
+	for (r = 0; r < 8; r++)
+		if (r != REG_RSP)
+			reg_write(v, (u8)r, val[r], in->opsize);
+	emu_stack_commit(v, &st);
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_enter)
+{
+	u32 i, n = 0, level = in->imm2 & 31, size = in->opsize;
+	u64 frame[34], bp = v->gpr[REG_RBP], top, linear;
+	struct emu_stack st, outer;
+
+	emu_stack_now(v, &st);
+	top = (st.sp - size) & st.mask;
+	frame[n++] = bp;
+	if (level) {
+		/* The frame pointers of the enclosing levels, and then our own. */
+		outer = st;
+		for (i = 1; i < level; i++) {
+			bp = (bp - size) & st.mask;
+			outer.sp = bp;
+			TRY(emu_stack_pop(v, &outer, &frame[n++], size));
+		}
+		frame[n++] = st.mask == 0xffff ? (v->gpr[REG_RSP] & ~0xffffull) | top : top;
+	}
+	TRY(emu_stack_push(v, &st, frame, n, size));
+	st.sp = (st.sp - (u16)in->imm) & st.mask;
+	TRY(seg_linear(v, SEG_SS, st.sp, 1, MMU_WRITE, &linear));
+	TRY(mem_probe_write(v, linear, 1, MMU_WRITE | MMU_STACK));
+	reg_write(v, REG_RBP, top, st.mask == 0xffff ? 2 : (u8)size);
+	emu_stack_commit(v, &st);
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_leave)
+{
+	struct emu_stack st;
+	u64 val;
+
+	emu_stack_now(v, &st);
+	st.sp = v->gpr[REG_RBP] & st.mask;
+	TRY(emu_stack_pop(v, &st, &val, in->opsize));
+	emu_stack_commit(v, &st);
+	reg_write(v, REG_RBP, val, in->opsize);
+	return EMU_NEXT;
+}
+
+/* The target of a near CALL or JMP, checked. */
+static enum emu near_target(struct vcpu *v, const struct insn *in, u64 *rip)
+{
+	if (in->flags & INSN_MEM || in->opcode == 0xff)
+		TRY(emu_read_rm(v, in, in->opsize, rip));
+	else
+		*rip = v->rip + in->len + (u64)in->imm;
+	*rip &= emu_mask(in->opsize);
+	return emu_check_rip(v, &v->seg[SEG_CS], *rip, 0);
+}
+
+EMU_HANDLER(emu_call_near)
+{
+	u64 rip;
+
+	TRY(near_target(v, in, &rip));
+	TRY(emu_push(v, emu_next_rip(v, in), in->opsize));
+	return emu_jump(v, rip);
+}
+
+EMU_HANDLER(emu_jmp_near)
+{
+	u64 rip;
+
+	TRY(near_target(v, in, &rip));
+	return emu_jump(v, rip);
+}
+
+EMU_HANDLER(emu_ret_near)
+{
+	u32 release = in->opcode & 1 ? 0 : (u16)in->imm;
+	struct emu_stack st;
+	u64 rip;
+
+	emu_stack_now(v, &st);
+	TRY(emu_stack_pop(v, &st, &rip, in->opsize));
+	TRY(emu_check_rip(v, &v->seg[SEG_CS], rip, 0));
+	st.sp = (st.sp + release) & st.mask;
+	emu_stack_commit(v, &st);
+	return emu_jump(v, rip);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Instructions that ask the processor about itself or wait: HLT, RDMSR,
+ * WRMSR, RDPMC, CPUID, RDTSC, RDTSCP, RDPID, MONITOR and MWAIT, hypercalls,
+ * CLZERO.
+ *
+ * Intel SDM vol. 2 (each instruction); the KVM API's hypercalls
+ * (virt/kvm/x86/hypercalls.rst).
+ */
+#include <errno.h>
+#include <linux/kvm_para.h>
+
+#include "emulate.h"
+
+EMU_HANDLER(emu_hlt)
+{
+	if (v->cpl)
+		return emu_gp0(v);
+	v->rip = emu_next_rip(v, in);
+	return EMU_HALT;
+}
+
+EMU_HANDLER(emu_rdmsr)
+{
+	u64 val = 0;
+
+	(void)in;
+	if (v->cpl || vcpu_get_msr(v, (u32)v->gpr[REG_RCX], &val, false))
+		return emu_gp0(v);
+	v->gpr[REG_RAX] = (u32)val;
+	v->gpr[REG_RDX] = val >> 32;
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_wrmsr)
+{
+	u64 val = (u32)v->gpr[REG_RAX] | v->gpr[REG_RDX] << 32;
+
+	(void)in;
+	if (v->cpl || vcpu_set_msr(v, (u32)v->gpr[REG_RCX], val, false))
+		return emu_gp0(v);
+	return EMU_NEXT;
+}
+
+/* No performance counters are offered. */
+EMU_HANDLER(emu_rdpmc)
+{
+	(void)in;
+	return emu_gp0(v);
+}
+
+EMU_HANDLER(emu_cpuid)
+{
+	u32 out[4];
+
+	(void)in;
+	vcpu_cpuid(v, (u32)v->gpr[REG_RAX], (u32)v->gpr[REG_RCX], out);
+	v->gpr[REG_RAX] = out[0];
+	v->gpr[REG_RBX] = out[1];
+	v->gpr[REG_RCX] = out[2];
+	v->gpr[REG_RDX] = out[3];
+	return EMU_NEXT;
+}
+
+static inline bool tsc_denied(const struct vcpu *v)
+{
+	return v->cpl && (v->cr4 & X86_CR4_TSD);
+}
+
+EMU_HANDLER(emu_rdtsc)
+{
+	u64 tsc;
+
+	(void)in;
+	if (tsc_denied(v))
+		return emu_gp0(v);
+	tsc = vcpu_guest_tsc(v);
+	v->gpr[REG_RAX] = (u32)tsc;
+	v->gpr[REG_RDX] = tsc >> 32;
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_rdtscp)
+{
+	if (!emu_cpuid_bit(v, 0x80000001, 0, 3, 27))
+		return emu_raise_ud(v);
+	TRY(emu_rdtsc(v, in));
+	v->gpr[REG_RCX] = (u32)v->tsc_aux;
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_rdpid)
+{
+	if (!emu_cpuid_bit(v, 7, 0, 2, 22))
+		return emu_raise_ud(v);
+	v->gpr[in->rm] = (u32)v->tsc_aux;
+	return EMU_NEXT;
+}
+
+/* Waiting for a store ends at once, as the architecture allows. */
+static enum emu monitor_wait(struct vcpu *v, u32 leaf, u32 bit)
+{
+	if (!emu_cpuid_bit(v, leaf, 0, 2, bit))
+		return emu_raise_ud(v);
+	/* MONITORX and MWAITX are open to all privileges. */
+	if (leaf == 1 && v->cpl)
+		return emu_raise_ud(v);
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_monitor)
+{
+	(void)in;
+	return monitor_wait(v, 1, 3);
+}
+
+EMU_HANDLER(emu_mwait)
+{
+	(void)in;
+	return monitor_wait(v, 1, 3);
+}
+
+EMU_HANDLER(emu_monitorx)
+{
+	(void)in;
+	return monitor_wait(v, 0x80000001, 29);
+}
+
+EMU_HANDLER(emu_mwaitx)
+{
+	(void)in;
+	return monitor_wait(v, 0x80000001, 29);
+}
+
+/* Wakes the vCPU with the given APIC id from its HLT. */
+static s64 hypercall_kick(struct vcpu *v, u64 apic_id)
+{
+	struct vcpu *target = apic_id <= 0xffffffff ? vm_vcpu_by_id(v->vm, (u32)apic_id) : NULL;
+
+	if (target)
+		vcpu_request(target, REQ_UNHALT);
+	return 0;
+}
+
+EMU_HANDLER(emu_hypercall)
+{
+	u8 size = vcpu_64bit(v) ? 8 : 4;
+	u64 nr = reg_read(v, REG_RAX, size);
+	s64 ret = -KVM_ENOSYS;
+
+	(void)in;
+	v->stat.hypercalls++;
+	if (v->cpl)
+		ret = -KVM_EPERM;
+	else if (nr == KVM_HC_VAPIC_POLL_IRQ)
+		ret = 0;
+	else if (nr == KVM_HC_KICK_CPU && emu_cpuid_bit(v, 0x40000001, 0, 0, 7))
+		ret = hypercall_kick(v, reg_read(v, REG_RCX, size));
+	emu_set_reg(v, REG_RAX, (u64)ret, size);
+	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_clzero)
+{
+	u64 addr = reg_read(v, REG_RAX, in->addrsize) & ~63ull;
+	u8 zero[64];
+
+	if (!emu_cpuid_bit(v, 0x80000008, 0, 1, 0))
+		return emu_raise_ud(v);
+	host_memset(zero, 0, sizeof(zero));
+	return seg_write(v, in->seg, addr, zero, sizeof(zero));
+}

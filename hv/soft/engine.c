@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The software engine's side of engine_ops: find code for rip, run it, and
+ * see to what it came back for.
+ */
+#include <errno.h>
+
+#include "mmu/mmu.h"
+#include "soft.h"
+#include "translate/offsets.h"
+
+#define STACK_SIZE (128ul << 10)
+#define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
+
+#define ASSERT_AT(field, off) \
+	_Static_assert(offsetof(struct vcpu, field) == (off), #field)
+ASSERT_AT(code_delta, OFF_DELTA);
+ASSERT_AT(request, OFF_REQUEST);
+ASSERT_AT(arith, OFF_ARITH);
+ASSERT_AT(irq_enable, OFF_IF);
+ASSERT_AT(irq_shadow, OFF_SHADOW);
+ASSERT_AT(scratch, OFF_SCRATCH0);
+ASSERT_AT(gpr, OFF_GPR);
+ASSERT_AT(seg, OFF_SEG);
+ASSERT_AT(rip, OFF_RIP);
+ASSERT_AT(sysflags, OFF_SYSFLAGS);
+_Static_assert(sizeof(struct seg) == SIZEOF_SEG, "seg");
+_Static_assert(SOFT_LINK == 5 && SOFT_LOOKUP == 6, "entry.S");
+
+/* The vCPU whose translated code this thread runs. */
+static __thread struct soft_cpu *running;
+
+void soft_lock(struct soft_vm *s)
+{
+	struct soft_cpu *c = running;
+
+	if (c)
+		__atomic_store_n(&c->in_code, 0, __ATOMIC_SEQ_CST);
+	host_mutex_lock(&s->lock);
+	if (c)
+		__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
+}
+
+/* --- finding code ----------------------------------------------------------- */
+
+static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear, u32 mode)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+	u64 gpa = e->gpa + (linear & ~PAGE_MASK);
+	u8 *host = e->host, *host2 = NULL;
+	u64 gpa2 = 0;
+	struct code_page *cp;
+	struct block *b;
+
+	if (v->fpu_loaded)
+		soft_fpu_put(v);
+	for (int tries = 0; tries < 4; tries++) {
+		soft_lock(s);
+		cp = soft_code_page(v, gpa);
+		b = cp ? soft_block_find(cp, gpa, mode) : NULL;
+		if (b && b->gpa2 && b->gpa2 != gpa2)
+			b = NULL;
+		if (!b && cp)
+			b = soft_translate(v, gpa, host, gpa2, host2, mode);
+		if (b && b != SOFT_STRADDLES && !b->listed) {
+			b->listed = true;
+			soft_block_add(v, cp, b, host, host2);
+			c->stats.translations++;
+			c->stats.translated_insns += b->insns;
+		}
+		if (!b)
+			soft_code_reset(v);
+		host_mutex_unlock(&s->lock);
+		if (b == SOFT_STRADDLES) {
+			e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
+			if (!e || !e->host)
+				return NULL;
+			gpa2 = e->gpa;
+			host2 = e->host;
+		} else if (b) {
+			return b;
+		}
+	}
+	return NULL;
+}
+
+struct block *soft_find(struct vcpu *v, u32 mode)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u64 linear = v->rip + c->cs_base;
+	struct itlb_entry *e, *next;
+	struct page_state *ps;
+	struct code_page *cp;
+	struct block *b = NULL;
+
+	if (MODE_BITS(mode) != MODE_64) {
+		linear = (u32)linear;
+		if (v->rip > v->seg[SEG_CS].limit) {
+			vcpu_raise_error(v, EXC_GP, 0);
+			return NULL;
+		}
+	}
+	e = soft_itlb(v, linear);
+	if (!e || !e->host)
+		return NULL;
+	ps = soft_page(v->vm, e->gpa);
+	cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
+	if (cp) {
+		soft_page_verify(v, cp, e->host);
+		b = soft_block_find(cp, e->gpa + (linear & ~PAGE_MASK), mode);
+	}
+	if (b && b->gpa2) {
+		next = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
+		if (!next)
+			return NULL;
+		ps = soft_page(v->vm, b->gpa2);
+		if (ps && ps->code && next->host)
+			soft_page_verify(v, ps->code, next->host);
+		if (next->gpa != b->gpa2 || b->dead)
+			b = NULL;
+		e = soft_itlb(v, linear);
+		if (!e || !e->host)
+			return NULL;
+	}
+	c->stats.lookups++;
+	return b ? b : translate(v, e, linear, mode);
+}
+
+/* Code for rip in the present mode: a block's indirect entry. */
+static u8 *code_for_rip(struct vcpu *v, struct block **found)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	int m = MODE_MMU(c->mode);
+	struct jc_entry *j = &c->jc[m][v->rip & (JC_ENTRIES - 1)];
+	struct block *b;
+
+	*found = NULL;
+	if (j->rip == v->rip)
+		return (u8 *)(uintptr_t)j->code;
+	b = soft_find(v, c->mode);
+	if (!b)
+		return NULL;
+	*found = b;
+	if (!b->gpa2)
+		soft_jc_add(c, m, v->rip, b->indirect);
+	return b->indirect;
+}
+
+/* --- coming back from translated code ------------------------------------------ */
+
+static u64 rip_trunc(const struct soft_cpu *c, u64 rip)
+{
+	return MODE_BITS(c->mode) == MODE_64 ? rip : (u32)rip;
+}
+
+static void instruction_done(struct vcpu *v)
+{
+	v->mmio_reads = v->mmio_read_next = 0;
+	if (unlikely(v->irq_blocked && v->irq_enable && !v->irq_shadow)) {
+		v->irq_blocked = false;
+		__atomic_fetch_or(&v->request, REQ_EVENT, __ATOMIC_SEQ_CST);
+	}
+}
+
+/* Called by soft_thunk_helper: 0 goes on behind the instruction. */
+u32 soft_helper(struct vcpu *v, struct helper_call *h)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	enum emu e;
+
+	v->rip = rip_trunc(c, v->code_delta + (u64)h->gpa32);
+	c->stats.helpers++;
+	e = h->fn(v, &h->in);
+	if (e == EMU_NEXT) {
+		v->rip = rip_trunc(c, v->rip + h->in.len);
+		instruction_done(v);
+		if (likely(!v->request && !v->mode_stale && !v->irq_shadow && !c->refetch &&
+			   !v->exc.pending && !v->mmio_writes && v->fpu_loaded))
+			return 0;
+		e = EMU_JUMP;
+	}
+	v->scratch[0] = e;
+	return SOFT_HELPER;
+}
+
+/* What the engine's loop does next. */
+enum verdict { GO_ON, LEAVE };
+
+static enum verdict internal_error(struct vcpu *v, enum engine_exit *out)
+{
+	struct kvm_run *run = v->run;
+	u8 bytes[15];
+	u32 n = 0;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 4;
+	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+	for (; n < sizeof(bytes); n++) {
+		struct xlate x;
+		u64 linear = v->rip + soft_cpu(v)->cs_base + n;
+
+		if (mmu_peek(v, linear, MMU_EXEC, &x) || vm_read(v->vm, x.gpa, &bytes[n], 1))
+			break;
+	}
+	run->emulation_failure.insn_size = (u8)n;
+	host_memset(run->emulation_failure.insn_bytes, 0x90,
+		    sizeof(run->emulation_failure.insn_bytes));
+	host_memcpy(run->emulation_failure.insn_bytes, bytes, n);
+	*out = ENGINE_INTERNAL;
+	return LEAVE;
+}
+
+static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit *out)
+{
+	*out = ENGINE_REQUEST;
+	switch (e) {
+	case EMU_NEXT:
+	case EMU_JUMP:
+		instruction_done(v);
+		if (v->mmio_writes) {
+			*out = ENGINE_USER;
+			return LEAVE;
+		}
+		return GO_ON;
+	case EMU_FAULT:
+		return v->exc.pending || v->triple_fault ? LEAVE : GO_ON;
+	case EMU_EXIT:
+		v->mmio_read_next = 0;
+		*out = ENGINE_USER;
+		return LEAVE;
+	case EMU_EXIT_NEXT:
+		instruction_done(v);
+		*out = ENGINE_USER;
+		return LEAVE;
+	case EMU_HALT:
+		instruction_done(v);
+		*out = ENGINE_HALT;
+		return LEAVE;
+	default:
+		return internal_error(v, out);
+	}
+}
+
+static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+	struct block *b;
+
+	b = soft_find(v, c->mode);
+	if (!b || b->gpa2)
+		return;
+	soft_lock(s);
+	if (s->generation == generation && (b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK))
+		soft_link(v, l, b);
+	host_mutex_unlock(&s->lock);
+}
+
+static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_exit *out)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u32 generation = soft_vm(v->vm)->generation;
+
+	*out = ENGINE_REQUEST;
+	if (why != SOFT_LINK && why != SOFT_HELPER)
+		v->rip = rip_trunc(c, v->rip);
+	switch (why) {
+	case SOFT_POLL:
+		c->stats.polls++;
+		return GO_ON;
+	case SOFT_NEXT:
+	case SOFT_REFETCH:
+	case SOFT_LOOKUP:
+		return GO_ON;
+	case SOFT_LINK: {
+		struct exit_link *l = (struct exit_link *)(uintptr_t)v->scratch[0];
+
+		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
+		link_to(v, l, generation);
+		return v->exc.pending ? LEAVE : GO_ON;
+	}
+	case SOFT_ODD:
+		return after_emulation(v, soft_odd(v), out);
+	case SOFT_DIVIDE:
+		return after_emulation(v, soft_divide(v), out);
+	case SOFT_FAULT:
+		return LEAVE;
+	case SOFT_HELPER:
+		return after_emulation(v, (enum emu)v->scratch[0], out);
+	case SOFT_NM:
+		vcpu_raise(v, EXC_NM);
+		return LEAVE;
+	case SOFT_UD:
+		vcpu_raise(v, EXC_UD);
+		return LEAVE;
+	default:
+		return internal_error(v, out);
+	}
+}
+
+/* --- one instruction at a time: interrupt shadow, TF, breakpoints ----------------- */
+
+static bool must_step(const struct vcpu *v)
+{
+	return v->irq_shadow || (v->sysflags & X86_FL_TF) || v->single_step;
+}
+
+static enum verdict step(struct vcpu *v, enum engine_exit *out)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u8 shadow = v->irq_shadow;
+	bool trap = v->sysflags & X86_FL_TF;
+	struct block *b = soft_find(v, c->mode | MODE_ONE);
+	enum verdict r;
+
+	if (!b)
+		return v->exc.pending ? LEAVE : internal_error(v, out);
+	r = came_back(v, soft_enter(v, b->indirect), out);
+	if (r == LEAVE && *out == ENGINE_REQUEST)
+		return r;	/* a fault: the instruction did not retire */
+	if (r == LEAVE && *out == ENGINE_USER && !v->mmio_writes)
+		return r;
+	if (v->irq_shadow == shadow && shadow)
+		v->irq_shadow = 0;
+	instruction_done(v);
+	if (trap)
+		vcpu_raise_db(v, BIT64(14));
+	v->stepped = true;
+	return r == LEAVE || v->exc.pending || v->single_step ? LEAVE : GO_ON;
+}
+
+/* --- engine_ops --------------------------------------------------------------------- */
+
+static void go_in(struct vcpu *v)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+
+	running = c;
+	__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&c->mail, __ATOMIC_SEQ_CST))) {
+		soft_lock(s);
+		soft_mail_take(v);
+		host_mutex_unlock(&s->lock);
+	}
+}
+
+static void go_out(struct vcpu *v)
+{
+	__atomic_store_n(&soft_cpu(v)->in_code, 0, __ATOMIC_SEQ_CST);
+	running = NULL;
+}
+
+static enum verdict once(struct vcpu *v, enum engine_exit *out)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	struct block *b;
+	u8 *code;
+
+	*out = ENGINE_REQUEST;
+	if (v->mode_stale)
+		soft_update_mode(v);
+	c->refetch = false;
+	if (unlikely(must_step(v)))
+		return step(v, out);
+	code = code_for_rip(v, &b);
+	if (!code) {
+		if (v->exc.pending)
+			return LEAVE;
+		return internal_error(v, out);
+	}
+	if (!v->fpu_loaded)
+		soft_fpu_load(v);
+	c->stats.enters++;
+	return came_back(v, soft_enter(v, code), out);
+}
+
+static enum engine_exit soft_run(struct vcpu *v)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+	enum engine_exit out = ENGINE_REQUEST;
+	u32 request;
+
+	go_in(v);
+	/* Without paging nothing else makes us look at code that user space wrote. */
+	if (!(v->cr0 & X86_CR0_PG) && c->seen_gen != s->write_gen) {
+		soft_flush_tlb(v, false);
+		c->seen_gen = s->write_gen;
+	}
+	for (;;) {
+		request = __atomic_load_n(&v->request, __ATOMIC_SEQ_CST);
+		if (request & REQ_ENGINE) {
+			__atomic_fetch_and(&v->request, ~REQ_ENGINE, __ATOMIC_SEQ_CST);
+			go_out(v);
+			go_in(v);
+			continue;
+		}
+		if (request || v->exc.pending)
+			break;
+		if (once(v, &out) == LEAVE)
+			break;
+	}
+	go_out(v);
+	return out;
+}
+
+static struct vcpu *soft_vcpu_alloc(struct vm *vm)
+{
+	u8 *mem = host_map(VCPU_MEMORY);
+	struct vcpu *v;
+
+	(void)vm;
+	if (!mem)
+		return NULL;
+	v = (struct vcpu *)(mem + STACK_SIZE);
+	soft_tlb_init(soft_cpu(v));
+	v->mode_stale = true;
+	return v;
+}
+
+static void soft_vcpu_free(struct vcpu *v)
+{
+	host_unmap((u8 *)v - STACK_SIZE, VCPU_MEMORY);
+}
+
+static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	int e;
+
+	if (vector >= 32)	/* a device may have written memory */
+		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	running = soft_cpu(v);
+	e = emu_deliver(v, vector, soft_int, has_error, error);
+	running = NULL;
+	return e;
+}
+
+static void soft_entered(struct vcpu *v)
+{
+	__atomic_fetch_add(&soft_vm(v->vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+}
+
+static void soft_state_changed(struct vcpu *v)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+
+	__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_flush_tlb(v, false);
+	v->mode_stale = true;
+}
+
+static void soft_slot_added(struct vm *vm, struct memslot *s)
+{
+	(void)vm;
+	s->engine = host_map(s->npages * sizeof(struct page_state));
+}
+
+static void soft_slot_removed(struct vm *vm, struct memslot *slot)
+{
+	struct soft_vm *s = soft_vm(vm);
+	u32 n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
+
+	host_mutex_lock(&s->lock);
+	soft_slot_forget(vm, slot);
+	for (u32 i = 0; i < n; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
+
+		if (v)
+			soft_cpu(v)->slot_hint = NULL;
+	}
+	host_mutex_unlock(&s->lock);
+	if (slot->engine)
+		host_unmap(slot->engine, slot->npages * sizeof(struct page_state));
+	slot->engine = NULL;
+}
+
+static void soft_memory_written(struct vm *vm, u64 gpa, u64 len)
+{
+	while (len) {
+		u32 n = (u32)MIN(len, PAGE_SIZE);
+
+		soft_page_written(vm, gpa, n);
+		gpa += n;
+		len -= n;
+	}
+}
+
+const struct engine_ops soft_engine = {
+	.name = "soft",
+	.vm_init = soft_code_init,
+	.vm_destroy = soft_code_destroy,
+	.vcpu_alloc = soft_vcpu_alloc,
+	.vcpu_free = soft_vcpu_free,
+	.entered = soft_entered,
+	.run = soft_run,
+	.deliver = soft_deliver,
+	.fpu_put = soft_fpu_put,
+	.flush_tlb = soft_flush_tlb,
+	.flush_tlb_page = soft_flush_tlb_page,
+	.state_changed = soft_state_changed,
+	.slot_added = soft_slot_added,
+	.slot_removed = soft_slot_removed,
+	.memory_written = soft_memory_written,
+};

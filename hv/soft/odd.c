@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Instructions in odd settings: the memory operand is MMIO, crosses pages,
+ * lies where a segment ends, or the store hits translated code. The operand
+ * goes through a bounce buffer and the instruction runs alone, as itself.
+ */
+#include "mmu/mmu.h"
+#include "soft.h"
+
+static bool is_bit_string(const struct insn *in)
+{
+	switch (in->mnemonic) {
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		return in->opcode != 0xba;
+	default:
+		return false;
+	}
+}
+
+/* BT and kin with a register: the bit offset moves the operand. */
+static u64 bit_offset(const struct vcpu *v, const struct insn *in)
+{
+	u64 val = v->gpr[in->reg];
+	s64 bit = in->opsize == 8 ? (s64)val : in->opsize == 4 ? (s32)val : (s16)val;
+
+	return (u64)((bit >> 3) & -(s64)in->opsize);
+}
+
+static u64 address_mask(const struct insn *in)
+{
+	return in->addrsize == 8 ? ~0ull : in->addrsize == 4 ? 0xffffffffull : 0xffffull;
+}
+
+static enum emu run_bounced(struct vcpu *v, struct block *b)
+{
+	u32 end = (u32)soft_enter(v, b->indirect);
+
+	switch (end) {
+	case SOFT_NEXT:
+	case SOFT_LOOKUP:
+		if (!vcpu_64bit(v))
+			v->rip = (u32)v->rip;
+		return EMU_NEXT;
+	case SOFT_NM:
+		vcpu_raise(v, EXC_NM);
+		return EMU_FAULT;
+	case SOFT_UD:
+		vcpu_raise(v, EXC_UD);
+		return EMU_FAULT;
+	default:
+		return EMU_UNHANDLED;
+	}
+}
+
+/* rip is already past the instruction when this returns EMU_JUMP. */
+static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	bool write = in->flags & INSN_MEM_WRITE;
+	u32 access = write ? MMU_READ | MMU_WRITE : MMU_READ;
+	u64 ea = insn_ea(v, in), linear;
+	enum emu e;
+
+	if (is_bit_string(in))
+		ea = (ea + bit_offset(v, in)) & address_mask(in);
+	if (in->seg == SEG_SS)
+		access |= MMU_STACK;
+	e = seg_linear(v, in->seg, ea, in->mem_size, access, &linear);
+	if (e == EMU_NEXT && write)
+		e = mem_probe_write(v, linear, in->mem_size, access);
+	if (e == EMU_NEXT && (in->flags & INSN_MEM_READ))
+		e = mem_read(v, linear, c->bounce, in->mem_size, access & ~MMU_WRITE);
+	if (e == EMU_NEXT)
+		e = run_bounced(v, b);
+	if (e == EMU_NEXT && write)
+		e = mem_write(v, linear, c->bounce, in->mem_size, access);
+	return e == EMU_NEXT ? EMU_JUMP : e;
+}
+
+enum emu soft_odd(struct vcpu *v)
+{
+	static const u32 bits[4] = { 16, 32, 64, 64 };
+	struct soft_cpu *c = soft_cpu(v);
+	struct block *b = soft_find(v, c->mode | MODE_BOUNCE);
+	emu_fn fn;
+
+	c->stats.odd++;
+	if (!b)
+		return v->exc.pending ? EMU_FAULT : EMU_UNHANDLED;
+	fn = emu_lookup(b->one, bits[MODE_BITS(c->mode)]);
+	if (fn) {
+		enum emu e = fn(v, b->one);
+
+		if (e == EMU_NEXT) {
+			v->rip += b->one->len;
+			if (!vcpu_64bit(v))
+				v->rip = (u32)v->rip;
+			e = EMU_JUMP;
+		}
+		return e;
+	}
+	if (!(b->one->flags & INSN_MEM) || (b->one->flags & INSN_VSIB) ||
+	    b->one->mem_size > 64)
+		return EMU_UNHANDLED;
+	return bounce(v, b, b->one);
+}
+
+typedef __int128 s128;
+
+/* True when (I)DIV of the double-width dividend raises #DE. */
+static bool overflows(struct vcpu *v, const struct insn *in, u64 divisor)
+{
+	u32 bits = in->opsize * 8;
+	u128 wide = bits == 8 ? v->gpr[REG_RAX] & 0xffff :
+		    bits == 64 ? (u128)v->gpr[REG_RDX] << 64 | v->gpr[REG_RAX] :
+		    (u128)(v->gpr[REG_RDX] & (BIT64(bits) - 1)) << bits |
+		    (v->gpr[REG_RAX] & (BIT64(bits) - 1));
+	s128 n, d, q;
+
+	if (!divisor)
+		return true;
+	if (in->mnemonic == ZYDIS_MNEMONIC_DIV)
+		return wide / divisor >> bits != 0;
+	n = (s128)(wide << (128 - 2 * bits)) >> (128 - 2 * bits);
+	d = (s64)(divisor << (64 - bits)) >> (64 - bits);
+	if (d == -1)	/* the one quotient that C cannot form */
+		return n == (s128)1 << (2 * bits - 1) || -n > ((s128)1 << (bits - 1)) - 1 ||
+		       -n < -((s128)1 << (bits - 1));
+	q = n / d;
+	return q > ((s128)1 << (bits - 1)) - 1 || q < -((s128)1 << (bits - 1));
+}
+
+enum emu soft_divide(struct vcpu *v)
+{
+	struct block *b = soft_find(v, soft_cpu(v)->mode | MODE_BOUNCE);
+	const struct insn *in;
+	u64 divisor = 0;
+	enum emu e;
+
+	if (!b)
+		return v->exc.pending ? EMU_FAULT : EMU_UNHANDLED;
+	in = b->one;
+	if (in->flags & INSN_MEM) {
+		e = seg_read(v, in->seg, insn_ea(v, in), &divisor, in->opsize);
+		if (e != EMU_NEXT)
+			return e;
+		v->mmio_read_next = 0;	/* it reads again, for good */
+	} else {
+		divisor = in->opsize == 1 ? reg8_read(v, in, in->rm) :
+					    reg_read(v, in->rm, in->opsize);
+	}
+	if (overflows(v, in, divisor)) {
+		vcpu_raise(v, EXC_DE);
+		return EMU_FAULT;
+	}
+	if (in->flags & INSN_MEM)
+		return bounce(v, b, in);
+	e = run_bounced(v, b);
+	return e == EMU_NEXT ? EMU_JUMP : e;
+}

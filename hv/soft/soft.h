@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The software engine: a translator from x86 to x86. Guest code is rewritten
+ * block by block into a code cache and runs there on the host CPU, with the
+ * guest's registers in the host's and its memory behind a software TLB.
+ *
+ * While translated code runs, RSP holds the struct vcpu (a real stack lies
+ * below it, on which signal handlers and C helpers run), RBP and R11 are
+ * scratch, guest RSP lives in R15 and guest RBP in R10; guest R10, R11 and
+ * R15 stay in memory and all other registers are themselves. Arithmetic
+ * flags are in RFLAGS, or saved in vcpu->arith where a check clobbers them.
+ */
+#ifndef HV_SOFT_SOFT_H
+#define HV_SOFT_SOFT_H
+
+#include "insn.h"
+#include "../vm/vm.h"
+
+/* --- the software TLB, read by translated code ------------------------------ */
+
+#define TLB_BITS 12
+#define TLB_ENTRIES (1u << TLB_BITS)
+
+/*
+ * The entry of a linear page is picked by its low page number bits. A tag is
+ * the page's linear address; an invalid one differs from every address that
+ * selects the entry in the lowest page number bit.
+ */
+struct tlb_entry {
+	u64 rtag, wtag;
+	u64 host;		/* host address of the page */
+	u64 gpa;		/* its guest-physical address */
+};
+
+/* Which set of translations an access uses. */
+enum mmu_index {
+	MMU_USER,		/* CPL 3 */
+	MMU_SMAP,		/* supervisor that may not touch user pages */
+	MMU_KERNEL,		/* supervisor that may */
+	MMU_COUNT,
+};
+
+/* Targets of indirect jumps: rip -> translated code. */
+#define JC_BITS 14
+#define JC_ENTRIES (1u << JC_BITS)
+struct jc_entry {
+	u64 rip;
+	u64 code;
+};
+
+#define ITLB_ENTRIES 512
+/* Executable pages lately entered: linear page -> guest-physical, with the page's memory. */
+struct itlb_entry {
+	u64 linear;		/* page address | 1 when valid */
+	u64 gpa;
+	u8 *host;
+	bool user;		/* entered at CPL 3 */
+};
+
+/* --- CPU modes: everything a translation depends on besides its bytes -------- */
+
+#define MODE_BITS(m) ((m) & 3)		/* 0: 16-bit, 1: 32-bit, 2: 64-bit code */
+#define MODE_16 0u
+#define MODE_32 1u
+#define MODE_64 2u
+#define MODE_MMU_SHIFT 2
+#define MODE_MMU(m) ((m) >> MODE_MMU_SHIFT & 3)
+#define MODE_CPL0 BIT(4)
+#define MODE_SS32 BIT(5)		/* SS.B: the stack pointer is 32 bits wide */
+#define MODE_SEGCHECK(s) BIT(6 + (s))	/* ES..GS: limits or rights must be looked at */
+#define MODE_SEGBASE(s) BIT(12 + (s))	/* ES..GS: base is not 0 */
+#define MODE_TS BIT(18)			/* x87 and vectors trap to #NM */
+#define MODE_EM BIT(19)
+#define MODE_SSE BIT(20)		/* CR4.OSFXSR */
+#define MODE_AVX BIT(21)		/* XCR0 allows it */
+#define MODE_AVX512 BIT(22)
+#define MODE_ONE BIT(23)		/* a single instruction, then back */
+#define MODE_BOUNCE BIT(24)		/* ... with its memory operand in soft_cpu.bounce */
+#define MODE_ALIGN BIT(25)		/* CPL 3 with CR0.AM and AC */
+#define MODE_MP BIT(26)			/* CR0.MP: FWAIT traps with TS */
+
+/* --- translations ------------------------------------------------------------- */
+
+#define PAGE_CHUNK 64		/* bytes of code compared and copied at once */
+
+/* A page of guest memory from which code was translated. */
+struct code_page {
+	struct code_page *next;	/* soft_vm.pages */
+	u64 gpa;
+	u64 write_gen;		/* soft_vm.write_gen of the last comparison */
+	u32 dropped;		/* how often its code was overwritten */
+	struct block *blocks[32];	/* by (gpa >> 2) % 32 */
+	struct block *straddlers;	/* blocks of the previous page that end here */
+	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
+	u8 copy[PAGE_SIZE] __attribute__((aligned(8)));	/* the bytes as they were then */
+};
+
+/* Per-page state behind memslot->engine. */
+struct page_state {
+	struct code_page *code;	/* atomic */
+	u32 writers;		/* vCPUs (index % 32) that may hold fast write entries */
+	u32 pad;
+};
+
+/* A direct jump out of a block, patched when its target exists. */
+struct exit_link {
+	struct block *from, *to;
+	struct exit_link *next_in;	/* list of to->incoming */
+	u8 *jump;		/* (writable) the rel32 that leaves the block */
+	u8 *stub;		/* (writable) where it goes unlinked */
+	u8 *flags;		/* (writable) restores saved flags, then a jump; NULL: not needed */
+	u8 *flags_jump;		/* the rel32 at the end of flags */
+	u32 gpa32;		/* target, low 32 bits, sign-extended below */
+	bool back;		/* may close a loop: must poll */
+};
+
+struct block {
+	struct block *next;	/* in code_page.blocks */
+	struct block *next_straddler;
+	u64 gpa;
+	u64 gpa2;		/* the second page it reaches into, 0: none */
+	u32 mode;
+	u16 size;		/* guest bytes */
+	u16 insns;
+	bool flags_live;	/* entry needs the arithmetic flags */
+	bool dead, listed;
+	u8 *entry;		/* executable: flags in RFLAGS */
+	u8 *poll;		/* executable: same, polling for requests first */
+	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
+	u32 code_size;
+	u32 nlinks;
+	struct exit_link *incoming;
+	struct exit_link *links;
+	struct insn *one;	/* MODE_ONE: the instruction */
+};
+
+/* An emulated instruction as translated code hands it to C. */
+struct helper_call {
+	emu_fn fn;
+	s64 gpa32;
+	struct insn in;
+};
+
+struct soft_stats {
+	u64 translations, translated_insns, lookups, jc_misses, tlb_misses, tlb_fills, odd,
+		helpers, links, code_writes, dropped_pages, cache_flushes, polls, enters;
+};
+
+struct soft_cpu {
+	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
+	struct jc_entry jc[MMU_COUNT][JC_ENTRIES];
+	u8 bounce[4096 + 64] __attribute__((aligned(64)));
+
+	u32 mode;		/* valid when !vcpu->mode_stale */
+	u64 seg_rmax[6], seg_wmax[6];	/* bytes from offset 0 that need no closer look */
+	u64 cs_base;
+	struct itlb_entry itlb[ITLB_ENTRIES];
+	u32 jc_context[MMU_COUNT];	/* mode bits for which the jump cache is right */
+	u64 jc_base[MMU_COUNT];
+
+	/* what was filled since the last flush */
+	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT];
+	u16 tlb_list[MMU_COUNT][TLB_ENTRIES];
+	u16 jc_list[MMU_COUNT][JC_ENTRIES];
+	bool large_pages;	/* some translation came from a page above 4 KiB */
+	bool refetch;		/* rip's page may be another now */
+
+	u32 in_code;		/* atomic: inside translated code, or using what it uses */
+	/* Requests of other vCPUs, written under soft_vm.lock. */
+	u32 mail;		/* atomic: there are some */
+	u32 mail_count;
+	u64 mail_drop[16];	/* pages to which fast writes must end */
+	bool mail_flush, mail_jc;
+	struct memslot *slot_hint;
+	u64 seen_gen;		/* soft_vm.write_gen at the last look, without paging */
+	struct soft_stats stats;
+};
+
+struct soft_vm {
+	struct host_mutex lock;	/* translations, links, the cache */
+	u8 *rw, *rx;		/* the two mappings of the code cache */
+	u64 size, used, start;
+	int fd;
+	u64 write_gen;		/* atomic: counts moments at which user space may have written */
+	u32 generation;		/* atomic: of the whole cache */
+	struct code_page *pages;
+	u8 *thunk[16];		/* executable addresses of the pads, by THUNK_* */
+	u8 *meta;		/* bump memory for blocks and links */
+	u64 meta_size, meta_used;
+	void *scratch, *insn_scratch;	/* of the translation under way */
+	u8 *code_scratch;
+};
+
+/* Ways from translated code into C (entry.S); pads at the start of the cache jump there. */
+enum thunk {
+	THUNK_TLB, THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
+	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST, THUNK_COUNT,
+};
+
+/* Why translated code came back: soft_enter()'s result. */
+enum soft_exit {
+	SOFT_POLL = 1,		/* at a block's start: a request waits */
+	SOFT_NEXT,		/* a single instruction is done; rip is past it */
+	SOFT_ODD,		/* this instruction needs the bounce buffer */
+	SOFT_FAULT,		/* an exception is pending at rip */
+	SOFT_LINK,		/* scratch[0]: the exit_link that has no target yet */
+	SOFT_LOOKUP,		/* rip's code is not in the jump cache */
+	SOFT_HELPER,		/* a helper wants out; scratch[0]: its EMU_* code */
+	SOFT_DIVIDE,		/* DIV or IDIV that may overflow */
+	SOFT_NM,		/* x87 or vector instruction with TS or EM */
+	SOFT_UD,		/* no such instruction */
+	SOFT_UNHANDLED,		/* an instruction the engine does not know */
+	SOFT_REFETCH,		/* go on at rip */
+};
+
+#define SOFT_CPU_OFFSET ALIGN_UP(sizeof(struct vcpu), 4096ul)
+
+static inline struct soft_cpu *soft_cpu(struct vcpu *v)
+{
+	return (struct soft_cpu *)((u8 *)v + SOFT_CPU_OFFSET);
+}
+
+static inline struct soft_vm *soft_vm(struct vm *vm)
+{
+	return vm->engine_data;
+}
+
+/* tlb.c */
+void soft_tlb_init(struct soft_cpu *c);
+void soft_flush_tlb(struct vcpu *v, bool keep_global);
+void soft_flush_tlb_page(struct vcpu *v, u64 linear);
+void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
+void soft_jc_flush(struct soft_cpu *c, int mmu);
+void soft_jc_add(struct soft_cpu *c, int mmu, u64 rip, u8 *code);
+
+/* A data access as a TLB miss describes it. */
+#define MISS_SIZE(i) ((i) & 0xff)
+#define MISS_WRITE BIT(8)
+#define MISS_STACK BIT(9)
+#define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
+#define MISS_ALIGN_OF(i) ((i) >> 16)
+/* Host address of a data access, or NULL with SOFT_FAULT or SOFT_ODD in scratch[0]. */
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info);
+/* The executable page at linear: NULL when a fault was raised. */
+struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear);
+
+/* mode.c */
+void soft_update_mode(struct vcpu *v);
+
+/* code.c */
+struct page_state *soft_page(struct vm *vm, u64 gpa);
+struct code_page *soft_code_page(struct vcpu *v, u64 gpa);
+struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode);
+void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const u8 *host,
+		    const u8 *host2);
+void soft_link(struct vcpu *v, struct exit_link *l, struct block *to);
+/* Compares translated bytes with memory; drops the page's blocks when they differ. */
+void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host);
+bool soft_page_overlaps(struct code_page *cp, u64 gpa, u32 len);
+void soft_mail_take(struct vcpu *v);
+/* A slot goes away: its code too. Under the lock. */
+void soft_slot_forget(struct vm *vm, struct memslot *slot);
+
+/* Takes soft_vm.lock; the calling vCPU counts as outside translated code meanwhile. */
+void soft_lock(struct soft_vm *s);
+void soft_code_reset(struct vcpu *v);
+int soft_code_init(struct vm *vm);
+void soft_code_destroy(struct vm *vm);
+void *soft_meta_alloc(struct soft_vm *s, size_t size);
+
+/* translate/ */
+/*
+ * Translates the code at gpa (host: its page's memory). NULL when the cache is
+ * full; SOFT_STRADDLES when the first instruction reaches into the next page,
+ * which is then wanted as gpa2 and host2.
+ */
+#define SOFT_STRADDLES ((struct block *)1)
+struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2,
+			     const u8 *host2, u32 mode);
+void soft_features_init(void);
+size_t soft_scratch_size(void);
+size_t soft_insn_scratch_size(void);
+
+/* odd.c */
+/* Executes the instruction at rip through the bounce buffer, or by its emulation. */
+enum emu soft_odd(struct vcpu *v);
+/* DIV and IDIV that may not fit: #DE, or soft_odd. */
+enum emu soft_divide(struct vcpu *v);
+
+/* fpu.c */
+void soft_fpu_load(struct vcpu *v);
+void soft_fpu_put(struct vcpu *v);
+
+/* engine.c */
+/* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */
+struct block *soft_find(struct vcpu *v, u32 mode);
+
+/* entry.S */
+/* code: a block's indirect entry, for v->rip. */
+enum soft_exit soft_enter(struct vcpu *v, u8 *code);
+extern const u8 soft_thunk_tlb[], soft_thunk_helper[],
+	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
+	soft_thunk_exit_mem[], soft_thunk_exit_host[];
+
+#endif

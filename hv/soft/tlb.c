@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The caches of address translations: the data TLB that translated code reads,
+ * the jump cache from rip to code, and the executable pages behind it. What
+ * was filled is listed, so that a flush costs what was used since the last.
+ */
+#include <errno.h>
+
+#include "mmu/mmu.h"
+#include "soft.h"
+
+static u32 tlb_index(u64 linear)
+{
+	return linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
+}
+
+static void tlb_clear(struct tlb_entry *e, u32 i)
+{
+	e->rtag = e->wtag = (u64)(i ^ 1) << PAGE_SHIFT;
+}
+
+void soft_tlb_init(struct soft_cpu *c)
+{
+	for (int m = 0; m < MMU_COUNT; m++) {
+		for (u32 i = 0; i < TLB_ENTRIES; i++)
+			tlb_clear(&c->tlb[m][i], i);
+		c->jc[m][0].rip = 1;
+	}
+}
+
+void soft_jc_flush(struct soft_cpu *c, int m)
+{
+	for (u32 i = 0; i < c->jc_filled[m]; i++) {
+		u32 k = c->jc_list[m][i];
+
+		c->jc[m][k].rip = k ? 0 : 1;
+	}
+	c->jc_filled[m] = 0;
+}
+
+void soft_jc_add(struct soft_cpu *c, int m, u64 rip, u8 *code)
+{
+	u32 k = rip & (JC_ENTRIES - 1);
+
+	if (c->jc[m][k].rip == (k ? 0u : 1u))
+		c->jc_list[m][c->jc_filled[m]++] = (u16)k;
+	c->jc[m][k].code = (u64)(uintptr_t)code;
+	c->jc[m][k].rip = rip;
+}
+
+static void itlb_flush(struct soft_cpu *c)
+{
+	for (u32 i = 0; i < ITLB_ENTRIES; i++)
+		c->itlb[i].linear = 0;
+}
+
+void soft_flush_tlb(struct vcpu *v, bool keep_global)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	(void)keep_global;
+	for (int m = 0; m < MMU_COUNT; m++) {
+		for (u32 i = 0; i < c->tlb_filled[m]; i++)
+			tlb_clear(&c->tlb[m][c->tlb_list[m][i]], c->tlb_list[m][i]);
+		c->tlb_filled[m] = 0;
+		soft_jc_flush(c, m);
+	}
+	itlb_flush(c);
+	c->refetch = true;
+}
+
+void soft_flush_tlb_page(struct vcpu *v, u64 linear)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u32 i = tlb_index(linear);
+	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+
+	if (c->large_pages) {	/* the page may be a piece of a larger one */
+		soft_flush_tlb(v, false);
+		return;
+	}
+	for (int m = 0; m < MMU_COUNT; m++)
+		tlb_clear(&c->tlb[m][i], i);
+	if (e->linear == ((linear & PAGE_MASK) | 1)) {
+		e->linear = 0;
+		for (int m = 0; m < MMU_COUNT; m++)
+			soft_jc_flush(c, m);
+	}
+	c->refetch = true;
+}
+
+/* No fast write to the page at gpa any more: it holds translated code. */
+void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	gpa &= PAGE_MASK;
+	for (int m = 0; m < MMU_COUNT; m++)
+		for (u32 i = 0; i < c->tlb_filled[m]; i++) {
+			u32 k = c->tlb_list[m][i];
+
+			if (c->tlb[m][k].gpa == gpa)
+				c->tlb[m][k].wtag = (u64)(k ^ 1) << PAGE_SHIFT;
+		}
+}
+
+static void tlb_fill(struct soft_cpu *c, int m, u64 linear, u64 gpa, u8 *host, bool read,
+		     bool write)
+{
+	u32 i = tlb_index(linear);
+	struct tlb_entry *e = &c->tlb[m][i];
+	u64 none = (u64)(i ^ 1) << PAGE_SHIFT, tag = linear & PAGE_MASK;
+
+	if (e->rtag == none && e->wtag == none) {
+		if (c->tlb_filled[m] == TLB_ENTRIES) {	/* entries cleared one by one stay listed */
+			for (u32 k = 0; k < TLB_ENTRIES; k++)
+				tlb_clear(&c->tlb[m][k], k);
+			c->tlb_filled[m] = 0;
+		}
+		c->tlb_list[m][c->tlb_filled[m]++] = (u16)i;
+	}
+	e->wtag = write ? tag : none;
+	e->rtag = read ? tag : none;
+	e->host = (u64)(uintptr_t)host & PAGE_MASK;
+	e->gpa = gpa & PAGE_MASK;
+	c->stats.tlb_fills++;
+}
+
+static void *odd(struct vcpu *v)
+{
+	v->scratch[0] = SOFT_ODD;
+	return NULL;
+}
+
+static void *fault(struct vcpu *v)
+{
+	v->scratch[0] = SOFT_FAULT;
+	return NULL;
+}
+
+static bool canonical(u64 a)
+{
+	return (u64)((s64)(a << 16) >> 16) == a;
+}
+
+static struct memslot *find_slot(struct vcpu *v, u64 gpa)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u64 gfn = gpa >> PAGE_SHIFT;
+
+	if (!c->slot_hint || gfn - c->slot_hint->gfn >= c->slot_hint->npages)
+		c->slot_hint = vm_find_slot(v->vm, gfn);
+	return c->slot_hint;
+}
+
+/* Looks at a write to a page of slot s: may it go through, may later ones be fast? */
+static bool write_access(struct vcpu *v, struct memslot *s, u64 gpa, u32 size, bool *fast)
+{
+	struct page_state *ps = (struct page_state *)s->engine + ((gpa >> PAGE_SHIFT) - s->gfn);
+	struct code_page *cp;
+
+	memslot_mark_dirty(s, gpa >> PAGE_SHIFT);
+	*fast = true;
+	/* Announce the writer before looking for code: soft_code_page looks the other way round. */
+	__atomic_fetch_or(&ps->writers, BIT(v->index % 32), __ATOMIC_SEQ_CST);
+	cp = __atomic_load_n(&ps->code, __ATOMIC_SEQ_CST);
+	if (!cp)
+		return true;
+	*fast = false;
+	return !soft_page_overlaps(cp, gpa, size);
+}
+
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	bool write = info & MISS_WRITE, fast = false;
+	u32 size = MISS_SIZE(info), align = MISS_ALIGN_OF(info);
+	int m = MODE_MMU(c->mode);
+	struct memslot *s;
+	struct xlate x;
+	u8 *host;
+
+	c->stats.tlb_misses++;
+	v->fault_stack = info & MISS_STACK;
+	if (MODE_BITS(c->mode) != MODE_64)
+		v->rip = (u32)v->rip;
+	else if (!canonical(linear)) {
+		vcpu_raise_error(v, info & MISS_STACK ? EXC_SS : EXC_GP, 0);
+		return fault(v);
+	}
+	if (align > 1 && (linear & (align - 1))) {
+		vcpu_raise_error(v, EXC_GP, 0);
+		return fault(v);
+	}
+	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE)
+		return odd(v);
+	if (mmu_walk(v, linear, write ? MMU_WRITE | MMU_READ : MMU_READ, &x)) {
+		vcpu_raise_pf(v, linear, x.error);
+		return fault(v);
+	}
+	s = find_slot(v, x.gpa);
+	if (!s || (write && (s->flags & KVM_MEM_READONLY)))
+		return odd(v);
+	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
+	if (x.page_shift > PAGE_SHIFT)
+		c->large_pages = true;
+	if (write && !write_access(v, s, x.gpa, size, &fast))
+		return odd(v);
+	tlb_fill(c, m, linear, x.gpa, host, true, write && fast);
+	return host;
+}
+
+struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+	u64 key = (linear & PAGE_MASK) | 1;
+	struct memslot *s;
+	struct xlate x;
+
+	if (e->linear == key && e->user == (v->cpl == 3))
+		return e;
+	if (vcpu_64bit(v) && !canonical(linear)) {
+		vcpu_raise_error(v, EXC_GP, 0);
+		return NULL;
+	}
+	if (mmu_walk(v, linear, MMU_EXEC, &x)) {
+		vcpu_raise_pf(v, linear, x.error);
+		return NULL;
+	}
+	if (x.page_shift > PAGE_SHIFT)
+		c->large_pages = true;
+	s = find_slot(v, x.gpa);
+	e->linear = key;
+	e->user = v->cpl == 3;
+	e->gpa = x.gpa & PAGE_MASK;
+	e->host = s ? (u8 *)(uintptr_t)(s->hva + (e->gpa - (s->gfn << PAGE_SHIFT))) : NULL;
+	return e;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Control flow. A direct jump within the page is a host jump, patched when
+ * its target is translated. One to another page, whose mapping may change,
+ * goes as an indirect jump does: through the jump cache, from rip to code.
+ */
+#include "emit.h"
+
+#define JC_AT(mmu) \
+	((s32)(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, jc) + \
+	       (mmu) * sizeof(struct jc_entry) * JC_ENTRIES))
+
+static bool single(const struct xl *x)
+{
+	return x->mode & (MODE_ONE | MODE_BOUNCE);
+}
+
+static bool same_page(const struct xl *x, s64 target)
+{
+	return ((target ^ x->gpa32) & (s64)PAGE_MASK) == 0;
+}
+
+static void leave(struct xl *x, s64 target)
+{
+	e_branch_rx(x, 0xe8,
+		    x->s->thunk[x->fs == FLAGS_MEM ? THUNK_EXIT_MEM : THUNK_EXIT_HOST]);
+	e32(x, (u32)target);
+	e32(x, SOFT_NEXT);
+}
+
+/* Goes to rip S0; the flags are in memory. */
+void x_indirect(struct xl *x)
+{
+	s32 at = JC_AT(MODE_MMU(x->mode));
+
+	if (single(x)) {
+		e_branch_rx(x, 0xe9, x->s->thunk[THUNK_JC_MISS]);
+		return;
+	}
+	e_mov(x, false, S1, S0);
+	e_rex(x, false, 0, 0, S1);
+	e8(x, 0xc1), e8(x, 0xe0 | (S1 & 7)), e8(x, 4);		/* shl r11d, 4 */
+	e_group1(x, false, 4, S1, (JC_ENTRIES - 1) << 4);
+	/* cmp rbp, [rsp + r11 + rip] */
+	e8(x, 0x4a), e8(x, 0x3b), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
+	e8(x, 0x0f);
+	e_branch_rx(x, 0x85, x->s->thunk[THUNK_JC_MISS]);
+	/* jmp [rsp + r11 + code] */
+	e8(x, 0x42), e8(x, 0xff), e8(x, 0xa4), e8(x, 0x1c), e32(x, (u32)at + 8);
+}
+
+static void goto_from(struct xl *x, const struct xinsn *xi, s64 target)
+{
+	if (single(x)) {
+		leave(x, target);
+	} else if (same_page(x, target)) {
+		e_align_patch(x, 1);
+		x_link(x, xi, e_jmp(x), target);
+	} else {
+		x_flags_to_mem(x);
+		x_rip(x, S0, target);
+		x_indirect(x);
+	}
+}
+
+void x_goto(struct xl *x, s64 target)
+{
+	goto_from(x, &x->x[x->n - 1], target);
+}
+
+static s64 target_of(const struct xl *x, const struct xinsn *xi)
+{
+	return x->gpa32 + xi->off + xi->zi.length + xi->op[0].imm.value.s;
+}
+
+static void jcc(struct xl *x, struct xinsn *xi)
+{
+	s64 target = target_of(x, xi);
+	u8 cc = xi->zi.opcode & 15, *over;
+	enum flags_at fs;
+
+	x_flags_for(x, xi, S0);
+	if (!single(x) && same_page(x, target)) {
+		e_align_patch(x, 2);
+		x_link(x, xi, e_jcc(x, cc), target);
+		return;
+	}
+	over = e_jcc(x, cc ^ 1);
+	fs = x->fs;
+	goto_from(x, xi, target);
+	x->fs = fs;
+	e_aim(over, x->p);
+}
+
+static u8 *jrcxz(struct xl *x)
+{
+	e8(x, 0xe3), e8(x, 0);
+	return x->p - 1;
+}
+
+/* The count register that LOOP and JCXZ look at into RCX, the guest's RCX into S1. */
+static void narrow_rcx(struct xl *x, u32 width)
+{
+	if (width == 16)
+		e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xc9);	/* movzx ecx, cx */
+	else if (width == 32)
+		e_mov(x, false, H_RCX, H_RCX);
+}
+
+static void loop(struct xl *x, struct xinsn *xi)
+{
+	u32 width = xi->zi.address_width;
+	bool is_jcxz = xi->zi.opcode == 0xe3;
+	u8 *zero, *not_taken = NULL, *done;
+	enum flags_at fs;
+
+	x_flags_for(x, xi, S0);
+	e_mov(x, true, S1, H_RCX);
+	if (!is_jcxz) {
+		e_lea(x, width == 64, H_RCX, H_RCX, -1);
+		if (width == 16)
+			e8(x, 0x66);
+		e_mov(x, width == 64, S1, H_RCX);
+	}
+	narrow_rcx(x, width);
+	zero = jrcxz(x);
+	e_mov(x, true, H_RCX, S1);
+	if (xi->zi.opcode == 0xe0 || xi->zi.opcode == 0xe1)	/* LOOPNE: not on ZF */
+		not_taken = e_jcc(x, xi->zi.opcode == 0xe0 ? CC_E : CC_NE);
+	fs = x->fs;
+	if (is_jcxz)
+		x_goto(x, x->gpa32 + xi->off + xi->zi.length);
+	else
+		goto_from(x, xi, target_of(x, xi));
+	x->fs = fs;
+	done = x->p;
+	if ((s64)(done - (zero + 1)) > 127)
+		x->full = true;
+	*zero = (u8)(done - (zero + 1));
+	e_mov(x, true, H_RCX, S1);
+	if (not_taken)
+		e_aim(not_taken, x->p);
+	x_goto(x, is_jcxz ? target_of(x, xi) : x->gpa32 + xi->off + xi->zi.length);
+}
+
+static void call(struct xl *x, struct xinsn *xi)
+{
+	x_flags_clobber(x, xi);
+	x_push_rip(x, xi);
+	goto_from(x, xi, target_of(x, xi));
+}
+
+static void ret(struct xl *x, struct xinsn *xi)
+{
+	bool w = MODE_BITS(x->mode) == MODE_64;
+	s32 pop = w ? 8 : 4;
+
+	if (xi->zi.raw.imm[0].size)
+		pop += (s32)(xi->zi.raw.imm[0].value.u & 0xffff);
+	x_flags_clobber(x, xi);
+	e_mov(x, w, S0, H_R15);
+	x_stack_check(x, xi, w ? 8 : 4, false);
+	e_rex(x, w, S0, 0, S0);
+	e8(x, 0x8b);
+	e_modrm_base(x, S0, S0, 0);
+	e_lea(x, w, H_R15, H_R15, pop);
+	x_indirect(x);
+}
+
+/* S0 = where an indirect jump or call goes. */
+static void indirect_target(struct xl *x, struct xinsn *xi)
+{
+	u32 size = xi->zi.operand_width / 8;
+	bool high;
+
+	x_flags_clobber(x, xi);
+	if (xi->mem >= 0) {
+		x_memory(x, xi, &xi->op[xi->mem], size, false, 1);
+		if (size == 2) {
+			e8(x, 0x0f), e8(x, 0xb7);
+		} else {
+			e_rex(x, size == 8, S0, 0, S0);
+			e8(x, 0x8b);
+		}
+		e_modrm_base(x, S0, S0, 0);
+		return;
+	}
+	x_get(x, S0, gpr_number(xi->op[0].reg.value, &high));
+	if (size == 4)
+		e_mov(x, false, S0, S0);
+	else if (size == 2)
+		e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xed);	/* movzx ebp, bp */
+}
+
+void x_branch(struct xl *x, struct xinsn *xi)
+{
+	switch (xi->kind) {
+	case K_JMP:
+		goto_from(x, xi, target_of(x, xi));
+		break;
+	case K_JCC:
+		jcc(x, xi);
+		break;
+	case K_LOOP:
+		loop(x, xi);
+		break;
+	case K_CALL:
+		call(x, xi);
+		break;
+	case K_RET:
+		ret(x, xi);
+		break;
+	case K_JMP_IND:
+		indirect_target(x, xi);
+		x_indirect(x);
+		break;
+	case K_CALL_IND:
+		indirect_target(x, xi);
+		e_store(x, S0, OFF_SCRATCH0);
+		x_push_rip(x, xi);
+		e_load(x, S0, OFF_SCRATCH0);
+		x_indirect(x);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A translation under way, and the writing of host instructions.
+ */
+#ifndef HV_SOFT_EMIT_H
+#define HV_SOFT_EMIT_H
+
+#include <Zydis/Zydis.h>
+
+#include "../soft.h"
+#include "offsets.h"
+
+#define MAX_BLOCK_INSNS 64
+#define MAX_COLD 256
+#define MAX_LINKS 68
+
+/* Host register numbers. */
+enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R10 = 10, H_R11, H_R15 = 15 };
+#define S0 H_RBP
+#define S1 H_R11
+
+#define FLAGS_ALL 0x8d5u
+
+enum xkind {
+	K_COPY,		/* runs as itself */
+	K_NOP,
+	K_HELPER,	/* emulated in C */
+	K_LEA,
+	K_MOFFS,
+	K_BIT_MEM,	/* BT/BTS/BTR/BTC memory, register */
+	K_DIV,
+	K_PUSH, K_POP, K_LEAVE,
+	K_JMP, K_JCC, K_LOOP, K_CALL, K_RET, K_JMP_IND, K_CALL_IND,
+	K_CLI, K_STI,
+	K_TRAP,		/* leaves with a fixed reason */
+};
+
+/* A decoded instruction and what is known of it. */
+struct xinsn {
+	ZydisDecodedInstruction zi;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	struct insn in;
+	const u8 *bytes;
+	emu_fn fn;
+	enum xkind kind;
+	enum soft_exit trap;
+	u32 off;		/* from the block's start */
+	u16 fl_read, fl_write, fl_kill;	/* arithmetic flags read, perhaps and surely written */
+	u16 live_out;
+	s8 mem;			/* index of the memory operand, -1: none */
+	bool last;		/* no fall-through */
+};
+
+enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
+
+enum cold_kind { COLD_TLB, COLD_EXIT, COLD_LINK };
+
+/* Code that is seldom reached, written behind the block. */
+struct cold {
+	enum cold_kind kind;
+	u8 *from;		/* the rel32 that jumps here */
+	u8 *back;		/* TLB: where to go on */
+	u32 tag_offset;		/* TLB: what RBP was xored with */
+	bool xored;
+	u32 info;		/* TLB: MISS_*; EXIT: enum soft_exit */
+	s64 gpa32;
+	bool host_flags;
+	struct exit_link *link;
+};
+
+struct xl {
+	struct vcpu *v;
+	struct soft_vm *s;
+	u8 *p, *start, *end;	/* in the writable mapping */
+	bool full;		/* ran out of space */
+	u32 mode;
+	u64 gpa;
+	s64 gpa32;		/* sign-extended low half of gpa */
+	const u8 *code;		/* the guest's bytes */
+	u32 avail;
+	u32 n;
+	struct xinsn *x;
+	enum flags_at fs;
+	struct cold cold[MAX_COLD];
+	u32 ncold;
+	struct exit_link *links;
+	u32 nlinks;
+	struct block *b;
+};
+
+static inline u8 *to_rx(struct soft_vm *s, u8 *rw)
+{
+	return rw - s->rw + s->rx;
+}
+
+static inline void e8(struct xl *x, u8 b)
+{
+	if (likely(x->p < x->end))
+		*x->p++ = b;
+	else
+		x->full = true;
+}
+
+static inline void e16(struct xl *x, u16 w)
+{
+	e8(x, (u8)w);
+	e8(x, (u8)(w >> 8));
+}
+
+static inline void e32(struct xl *x, u32 d)
+{
+	if (likely(x->p + 4 <= x->end)) {
+		__builtin_memcpy(x->p, &d, 4);
+		x->p += 4;
+	} else {
+		x->full = true;
+	}
+}
+
+static inline void e64(struct xl *x, u64 q)
+{
+	e32(x, (u32)q);
+	e32(x, (u32)(q >> 32));
+}
+
+/* REX for reg, index, base; forced when w. */
+static inline void e_rex(struct xl *x, bool w, int reg, int index, int base)
+{
+	u8 rex = 0x40 | (w ? 8 : 0) | (reg & 8) >> 1 | (index & 8) >> 2 | (base & 8) >> 3;
+
+	if (rex != 0x40)
+		e8(x, rex);
+}
+
+/* ModRM (and SIB, displacement) for [RSP + disp]. */
+static inline void e_modrm_state(struct xl *x, int reg, s32 disp)
+{
+	bool small = disp >= -128 && disp < 128;
+
+	e8(x, (small ? 0x44 : 0x84) | (reg & 7) << 3);
+	e8(x, 0x24);
+	if (small)
+		e8(x, (u8)disp);
+	else
+		e32(x, (u32)disp);
+}
+
+/* ModRM for [base + disp], any base but RSP. */
+static inline void e_modrm_base(struct xl *x, int reg, int base, s32 disp)
+{
+	bool small = disp >= -128 && disp < 128;
+
+	e8(x, (small ? 0x40 : 0x80) | (reg & 7) << 3 | (base & 7));
+	if ((base & 7) == 4)
+		e8(x, 0x24);
+	if (small)
+		e8(x, (u8)disp);
+	else
+		e32(x, (u32)disp);
+}
+
+/* One-byte opcode with [RSP + disp]. */
+static inline void e_op_state(struct xl *x, bool w, u8 op, int reg, s32 disp)
+{
+	e_rex(x, w, reg, 0, 0);
+	e8(x, op);
+	e_modrm_state(x, reg, disp);
+}
+
+static inline void e_load(struct xl *x, int reg, s32 disp)
+{
+	e_op_state(x, true, 0x8b, reg, disp);
+}
+
+static inline void e_store(struct xl *x, int reg, s32 disp)
+{
+	e_op_state(x, true, 0x89, reg, disp);
+}
+
+/* op r/m(rm), reg for registers. */
+static inline void e_op_rr(struct xl *x, bool w, u8 op, int reg, int rm)
+{
+	e_rex(x, w, reg, 0, rm);
+	e8(x, op);
+	e8(x, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static inline void e_mov(struct xl *x, bool w, int dst, int src)
+{
+	e_op_rr(x, w, 0x89, src, dst);
+}
+
+/* Group 1 (add, or, adc, sbb, and, sub, xor, cmp) with a 32-bit immediate. */
+static inline void e_group1(struct xl *x, bool w, int ext, int rm, s32 imm)
+{
+	e_rex(x, w, 0, 0, rm);
+	if (imm >= -128 && imm < 128) {
+		e8(x, 0x83);
+		e8(x, 0xc0 | ext << 3 | (rm & 7));
+		e8(x, (u8)imm);
+	} else {
+		e8(x, 0x81);
+		e8(x, 0xc0 | ext << 3 | (rm & 7));
+		e32(x, (u32)imm);
+	}
+}
+
+static inline void e_mov_imm(struct xl *x, int reg, u64 imm)
+{
+	if (imm == (u32)imm) {
+		e_rex(x, false, 0, 0, reg);
+		e8(x, 0xb8 | (reg & 7));
+		e32(x, (u32)imm);
+	} else if ((s64)imm == (s32)imm) {
+		e_rex(x, true, 0, 0, reg);
+		e8(x, 0xc7);
+		e8(x, 0xc0 | (reg & 7));
+		e32(x, (u32)imm);
+	} else {
+		e_rex(x, true, 0, 0, reg);
+		e8(x, 0xb8 | (reg & 7));
+		e64(x, imm);
+	}
+}
+
+/* reg = base + disp; leaves the flags alone. */
+static inline void e_lea(struct xl *x, bool w, int reg, int base, s32 disp)
+{
+	e_rex(x, w, reg, 0, base);
+	e8(x, 0x8d);
+	e_modrm_base(x, reg, base, disp);
+}
+
+/* reg = base + index * scale + disp (base or index may be -1, not both). */
+void e_lea_full(struct xl *x, bool w, int reg, int base, int index, int scale, s32 disp);
+
+/* jcc/jmp rel32 to be aimed later: returns the place of the rel32. */
+static inline u8 *e_jcc(struct xl *x, u8 cc)
+{
+	e8(x, 0x0f);
+	e8(x, 0x80 | cc);
+	e32(x, 0);
+	return x->p - 4;
+}
+
+static inline u8 *e_jmp(struct xl *x)
+{
+	e8(x, 0xe9);
+	e32(x, 0);
+	return x->p - 4;
+}
+
+static inline void e_aim(u8 *rel32, const u8 *target)
+{
+	s32 d = (s32)(target - (rel32 + 4));
+
+	__builtin_memcpy(rel32, &d, 4);
+}
+
+/* jmp/call to an executable address. */
+static inline void e_branch_rx(struct xl *x, u8 opcode, const u8 *target_rx)
+{
+	e8(x, opcode);
+	e32(x, (u32)(target_rx - (to_rx(x->s, x->p) + 4)));
+}
+
+/* Pads so that the rel32 at bytes from here can be patched in one store. */
+void e_align_patch(struct xl *x, u32 bytes);
+
+enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS };
+
+static inline s32 gpr_slot(int guest)
+{
+	return OFF_GPR + 8 * guest;
+}
+
+/* The host register of a guest one, -1: it lives in memory. */
+extern const s8 host_reg[16];
+/* Guest register number of a Zydis GPR; *high for AH..BH (then 0..3). */
+int gpr_number(ZydisRegister r, bool *high);
+static inline bool is_gpr(ZydisRegister r)
+{
+	return r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_R15;
+}
+
+/* Guest register into a host one, wherever it lives. */
+void x_get(struct xl *x, int host, int guest);
+/* The host register that holds guest now; loads it into tmp when it lives in memory. */
+int x_use(struct xl *x, int guest, int tmp);
+void x_put(struct xl *x, int guest, int host);
+
+/* Saves dead flags too, so that they are exact at every fault (an option). */
+extern bool soft_exact_flags;
+
+/* flags.c */
+void x_flags_liveness(struct xl *x);
+/* The flags are about to be clobbered before instruction xi computes its own. */
+void x_flags_clobber(struct xl *x, const struct xinsn *xi);
+/* Puts them into RFLAGS; tmp: a free scratch register, or -1. */
+void x_flags_restore(struct xl *x, int tmp);
+void x_flags_save(struct xl *x, int tmp);
+/* Everything saved in memory: before C code. */
+void x_flags_to_mem(struct xl *x);
+void x_flags_written(struct xl *x);
+/* Restore before an instruction that reads or partly writes them. */
+void x_flags_for(struct xl *x, const struct xinsn *xi, int tmp);
+
+/* memory.c */
+/* reg = the offset that op names, truncated to the address size (to 32 bits unless w64). */
+void x_effective(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, int reg,
+		 bool w64);
+/* S0 = host address of op's memory; S1 is clobbered, flags too (taken care of). */
+void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
+	      bool write, u32 align);
+/* S0 (a stack address without segment base) becomes a host address. */
+/* S0 (an offset in op's segment) becomes a host address. */
+void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
+	     bool write);
+void x_stack_check(struct xl *x, const struct xinsn *xi, u32 size, bool write);
+void x_rip(struct xl *x, int reg, s64 gpa32_target);
+void x_exit_if(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
+void x_cold(struct xl *x);
+/* A direct jump at rel32 to code of the same page. */
+void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
+
+/* copy.c */
+void x_copy(struct xl *x, struct xinsn *xi);
+/* Bytes that the memory operand spans. */
+u32 x_mem_size(const struct xinsn *xi);
+void x_moffs(struct xl *x, struct xinsn *xi);
+void x_lea(struct xl *x, struct xinsn *xi);
+void x_bit_mem(struct xl *x, struct xinsn *xi);
+void x_div(struct xl *x, struct xinsn *xi);
+
+/* branch.c */
+void x_branch(struct xl *x, struct xinsn *xi);
+void x_goto(struct xl *x, s64 gpa32_target);
+void x_indirect(struct xl *x);
+
+/* stack.c */
+bool x_stack_inline(const struct xl *x, const struct xinsn *xi);
+void x_push(struct xl *x, struct xinsn *xi);
+void x_pop(struct xl *x, struct xinsn *xi);
+void x_leave(struct xl *x, struct xinsn *xi);
+/* Pushes the address of the next instruction. */
+void x_push_rip(struct xl *x, const struct xinsn *xi);
+
+/* features.c */
+bool x_isa_supported(const struct xinsn *xi);
+
+/* classify.c */
+void x_classify(struct xl *x, struct xinsn *xi);
+
+#endif

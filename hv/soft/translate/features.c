@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which instruction set extensions may be copied: those that the host has. An
+ * instruction of any other is #UD to the guest, as it would be on this CPU.
+ */
+#include <cpuid.h>
+
+#include "emit.h"
+
+static u8 supported[ZYDIS_ISA_SET_MAX_VALUE + 1];
+
+struct feature {
+	u32 leaf, reg, bit;	/* reg: 0 EAX .. 3 EDX */
+};
+
+struct named_set {
+	const char *prefix;	/* of Zydis' name of the set */
+	struct feature f;
+};
+
+#define L1C(b) { 1, 2, b }
+#define L1D(b) { 1, 3, b }
+#define L7B(b) { 7, 1, b }
+#define L7C(b) { 7, 2, b }
+#define XC(b) { 0x80000001, 2, b }
+
+/* Longest prefixes first where one is the start of another. */
+static const struct named_set sets[] = {
+	{ "ADOX_ADCX", L7B(19) },
+	{ "AES", L1C(25) },
+	{ "AVX2", L7B(5) },
+	{ "AVX512BW", L7B(30) },
+	{ "AVX512CD", L7B(28) },
+	{ "AVX512DQ", L7B(17) },
+	{ "AVX512F", L7B(16) },
+	{ "AVX512_BF16", { 0x10007, 0, 5 } },
+	{ "AVX512_BITALG", L7C(12) },
+	{ "AVX512_GFNI", L7C(8) },
+	{ "AVX512_IFMA", L7B(21) },
+	{ "AVX512_VAES", L7C(9) },
+	{ "AVX512_VBMI2", L7C(6) },
+	{ "AVX512_VBMI_", L7C(1) },
+	{ "AVX512_VNNI", L7C(11) },
+	{ "AVX512_VP2INTERSECT", { 7, 3, 8 } },
+	{ "AVX512_VPCLMULQDQ", L7C(10) },
+	{ "AVX512_VPOPCNTDQ", L7C(14) },
+	{ "AVX512_FP16", { 7, 3, 23 } },
+	{ "AVXAES", L1C(28) },
+	{ "AVX_GFNI", L7C(8) },
+	{ "AVX_VNNI", { 0x10007, 0, 4 } },
+	{ "BMI1", L7B(3) },
+	{ "BMI2", L7B(8) },
+	{ "CLFLUSHOPT", L7B(23) },
+	{ "CLFSH", L1D(19) },
+	{ "CLWB", L7B(24) },
+	{ "CMOV", L1D(15) },
+	{ "CMPXCHG16B", L1C(13) },
+	{ "F16C", L1C(29) },
+	{ "FCMOV", L1D(15) },
+	{ "FMA4", XC(16) },
+	{ "FMA", L1C(12) },
+	{ "GFNI", L7C(8) },
+	{ "LAHF", XC(0) },
+	{ "LZCNT", XC(5) },
+	{ "MOVBE", L1C(22) },
+	{ "PCLMULQDQ", L1C(1) },
+	{ "PENTIUMMMX", L1D(23) },
+	{ "POPCNT", L1C(23) },
+	{ "RDRAND", L1C(30) },
+	{ "RDSEED", L7B(18) },
+	{ "SHA", L7B(29) },
+	{ "SSE2", L1D(26) },
+	{ "SSE3", L1C(0) },
+	{ "SSE42", L1C(20) },
+	{ "SSE4A", XC(6) },
+	{ "SSE4", L1C(19) },
+	{ "SSEMXCSR", L1D(25) },
+	{ "SSE_PREFETCH", L1D(25) },
+	{ "SSE", L1D(25) },
+	{ "SSSE3", L1C(9) },
+	{ "TBM", XC(21) },
+	{ "VAES", L7C(9) },
+	{ "VPCLMULQDQ", L7C(10) },
+	{ "XOP", XC(11) },
+	{ "AVX", L1C(28) },
+};
+
+/* Always there on an x86-64 host. */
+static const char *const base_sets[] = {
+	"I186", "I286PROTECTED", "I286REAL", "I386", "I486", "I486REAL", "I86", "LONGMODE",
+	"PAUSE", "PENTIUMREAL", "PPRO", "X87", "FAT_NOP", "PREFETCH_NOP", "PREFETCHWT1",
+	"CLDEMOTE", "AMD3DNOW",
+};
+
+static bool starts(const char *s, const char *prefix)
+{
+	while (*prefix)
+		if (*s++ != *prefix++)
+			return false;
+	return true;
+}
+
+static bool equal(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+static bool host_has(struct feature f)
+{
+	u32 r[4] = { 0 };
+
+	/* 0x1nnnn: subleaf 1 */
+	__get_cpuid_count(f.leaf & ~0x10000u, f.leaf >> 16 & 1, &r[0], &r[1], &r[2], &r[3]);
+	if (f.leaf >= 0x80000000u)
+		__get_cpuid(f.leaf, &r[0], &r[1], &r[2], &r[3]);
+	return r[f.reg] >> f.bit & 1;
+}
+
+void soft_features_init(void)
+{
+	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
+		const char *name = ZydisISASetGetString((ZydisISASet)i);
+
+		for (u32 k = 0; k < ARRAY_SIZE(base_sets); k++)
+			if (equal(name, base_sets[k]))
+				supported[i] = 1;
+		for (u32 k = 0; k < ARRAY_SIZE(sets); k++)
+			if (starts(name, sets[k].prefix)) {
+				supported[i] |= host_has(sets[k].f);
+				break;
+			}
+	}
+}
+
+bool x_isa_supported(const struct xinsn *xi)
+{
+	return supported[xi->zi.meta.isa_set];
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where the guest's arithmetic flags are. They live in RFLAGS; a TLB check
+ * clobbers RFLAGS, so before it they are saved to vcpu->arith by LAHF and
+ * SETO if any later instruction of the block may read them, and come back by
+ * SAHF only before an instruction that does.
+ */
+#include "emit.h"
+
+/* May raise an exception in the middle of translated code. */
+static bool may_fault(const struct xinsn *xi)
+{
+	return xi->mem >= 0 || xi->kind == K_DIV || xi->kind == K_PUSH || xi->kind == K_POP ||
+	       xi->kind == K_LEAVE;
+}
+
+static bool leaves_exactly(const struct xinsn *xi)
+{
+	switch (xi->kind) {
+	case K_HELPER:
+	case K_TRAP:
+	case K_JMP:
+	case K_JCC:
+	case K_LOOP:
+	case K_CALL:
+	case K_RET:
+	case K_JMP_IND:
+	case K_CALL_IND:
+	case K_STI:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void x_flags_liveness(struct xl *x)
+{
+	u16 live = FLAGS_ALL;
+
+	for (u32 i = x->n; i-- > 0;) {
+		struct xinsn *xi = &x->x[i];
+
+		xi->live_out = live;
+		if (leaves_exactly(xi))
+			live = FLAGS_ALL;
+		else
+			live = (live & ~xi->fl_kill) | xi->fl_read;
+		if (soft_exact_flags && may_fault(xi))
+			live = FLAGS_ALL;
+	}
+	x->b->flags_live = live != 0;
+}
+
+void x_flags_save(struct xl *x, int tmp)
+{
+	e_mov(x, true, tmp, H_RAX);
+	e8(x, 0x9f);				/* lahf */
+	e8(x, 0x0f), e8(x, 0x90), e8(x, 0xc0);	/* seto al */
+	e8(x, 0x66);
+	e_op_state(x, false, 0x89, H_RAX, OFF_ARITH);
+	e_mov(x, true, H_RAX, tmp);
+}
+
+void x_flags_restore(struct xl *x, int tmp)
+{
+	if (tmp < 0)
+		e_store(x, H_RAX, OFF_SCRATCH0);
+	else
+		e_mov(x, true, tmp, H_RAX);
+	e8(x, 0x0f), e8(x, 0xb7);		/* movzx eax, word */
+	e_modrm_state(x, H_RAX, OFF_ARITH);
+	e8(x, 0x04), e8(x, 0x7f);		/* add al, 0x7f: OF */
+	e8(x, 0x9e);				/* sahf */
+	if (tmp < 0)
+		e_load(x, H_RAX, OFF_SCRATCH0);
+	else
+		e_mov(x, true, H_RAX, tmp);
+	x->fs = FLAGS_BOTH;
+}
+
+static u16 needed(const struct xinsn *xi)
+{
+	if (leaves_exactly(xi) || (soft_exact_flags && may_fault(xi)))
+		return FLAGS_ALL;
+	return (xi->live_out & ~xi->fl_kill) | xi->fl_read;
+}
+
+void x_flags_clobber(struct xl *x, const struct xinsn *xi)
+{
+	if (x->fs == FLAGS_HOST && needed(xi))
+		x_flags_save(x, S0);
+	x->fs = FLAGS_MEM;
+}
+
+void x_flags_to_mem(struct xl *x)
+{
+	if (x->fs == FLAGS_HOST)
+		x_flags_save(x, S0);
+	x->fs = FLAGS_MEM;
+}
+
+void x_flags_written(struct xl *x)
+{
+	x->fs = FLAGS_HOST;
+}
+
+void x_flags_for(struct xl *x, const struct xinsn *xi, int tmp)
+{
+	bool merges = xi->fl_write && (xi->live_out & ~xi->fl_kill);
+
+	if (x->fs == FLAGS_MEM && (xi->fl_read || merges))
+		x_flags_restore(x, tmp);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From guest code to a block: decode up to the end of the page or of the
+ * straight line (conditional jumps leave sideways), see which flags matter
+ * where, write the host code, and describe the result.
+ */
+#include "emit.h"
+#include "../decode/decode.h"
+
+bool soft_exact_flags;
+
+size_t soft_scratch_size(void)
+{
+	return sizeof(struct xl);
+}
+
+size_t soft_insn_scratch_size(void)
+{
+	return sizeof(struct xinsn) * MAX_BLOCK_INSNS;
+}
+
+static void entries(struct xl *x)
+{
+	struct block *b = x->b;
+	bool big = x->gpa32 == INT32_MIN;
+	u8 *skip, *to_exit, *exit, *ok;
+
+	b->indirect = to_rx(x->s, x->p);
+	e_lea(x, true, S0, S0, big ? INT32_MAX : -(s32)x->gpa32);
+	if (big)
+		e_lea(x, true, S0, S0, 1);
+	e_store(x, S0, OFF_DELTA);
+	if (x->mode & (MODE_ONE | MODE_BOUNCE)) {
+		b->poll = b->entry = NULL;
+		if (b->flags_live)
+			x_flags_restore(x, S0);
+		x->fs = b->flags_live ? FLAGS_BOTH : FLAGS_HOST;
+		return;
+	}
+	e8(x, 0x83);			/* cmp dword [request], 0 */
+	e_modrm_state(x, 7, OFF_REQUEST);
+	e8(x, 0);
+	to_exit = e_jcc(x, CC_NE);
+	if (b->flags_live)
+		x_flags_restore(x, S0);
+	e8(x, 0xeb), e8(x, 0);
+	skip = x->p - 1;
+	/* A request: back to C at the block's start. */
+	exit = x->p;
+	e_aim(to_exit, exit);
+	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_MEM]);
+	e32(x, (u32)x->gpa32);
+	e32(x, SOFT_POLL);
+
+	b->poll = to_rx(x->s, x->p);
+	if (!b->flags_live) {
+		e8(x, 0x83);
+		e_modrm_state(x, 7, OFF_REQUEST);
+		e8(x, 0);
+		e_aim(e_jcc(x, CC_NE), exit);
+	} else {
+		e_mov(x, true, S0, H_RCX);
+		e_op_state(x, false, 0x8b, H_RCX, OFF_REQUEST);
+		e8(x, 0xe3), e8(x, 3 + 5 + 8);	/* jrcxz */
+		ok = x->p;
+		e_mov(x, true, H_RCX, S0);
+		e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_HOST]);
+		e32(x, (u32)x->gpa32);
+		e32(x, SOFT_POLL);
+		ok[-1] = (u8)(x->p - ok);
+		e_mov(x, true, H_RCX, S0);
+	}
+	*skip = (u8)(x->p - (skip + 1));
+	b->entry = to_rx(x->s, x->p);
+	x->fs = FLAGS_HOST;
+}
+
+static void helper(struct xl *x, struct xinsn *xi)
+{
+	struct helper_call *h = soft_meta_alloc(x->s, sizeof(*h));
+
+	if (!h) {
+		x->full = true;
+		return;
+	}
+	h->fn = xi->fn;
+	h->gpa32 = x->gpa32 + xi->off;
+	host_memcpy(&h->in, &xi->in, sizeof(h->in));
+	x_flags_to_mem(x);
+	e_mov_imm(x, S0, (u64)(uintptr_t)h);
+	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_HELPER]);
+}
+
+static void trap_exit(struct xl *x, struct xinsn *xi)
+{
+	x_flags_to_mem(x);
+	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_MEM]);
+	e32(x, (u32)(x->gpa32 + xi->off));
+	e32(x, xi->trap);
+}
+
+static void emit(struct xl *x, struct xinsn *xi)
+{
+	switch (xi->kind) {
+	case K_COPY:
+		x_copy(x, xi);
+		break;
+	case K_NOP:
+		break;
+	case K_HELPER:
+		helper(x, xi);
+		break;
+	case K_LEA:
+		x_lea(x, xi);
+		break;
+	case K_MOFFS:
+		x_moffs(x, xi);
+		break;
+	case K_BIT_MEM:
+		x_bit_mem(x, xi);
+		break;
+	case K_DIV:
+		x_div(x, xi);
+		break;
+	case K_PUSH:
+		x_push(x, xi);
+		break;
+	case K_POP:
+		x_pop(x, xi);
+		break;
+	case K_LEAVE:
+		x_leave(x, xi);
+		break;
+	case K_CLI:
+		e8(x, 0xc6);		/* mov byte [irq_enable], 0 */
+		e_modrm_state(x, 0, OFF_IF);
+		e8(x, 0);
+		break;
+	case K_STI:
+		break;
+	case K_TRAP:
+		trap_exit(x, xi);
+		break;
+	default:
+		x_branch(x, xi);
+		break;
+	}
+}
+
+/* What the instruction does to the arithmetic flags. */
+static void flag_use(struct xinsn *xi)
+{
+	const ZydisAccessedFlags *f = xi->zi.cpu_flags;
+	u32 written = f ? f->modified | f->set_0 | f->set_1 | f->undefined : 0;
+
+	xi->fl_read = f ? f->tested & FLAGS_ALL : 0;
+	xi->fl_write = written & FLAGS_ALL;
+	xi->fl_kill = xi->fl_write;
+	switch (xi->zi.meta.category) {
+	case ZYDIS_CATEGORY_SHIFT:
+	case ZYDIS_CATEGORY_ROTATE: {
+		/* A count of 0 leaves all flags alone. */
+		u32 mask = xi->zi.operand_width == 64 ? 63 : 31;
+		bool implicit_one = xi->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+				    (xi->zi.opcode & ~1u) == 0xd0;
+
+		if (xi->zi.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && !implicit_one &&
+		    !(xi->zi.raw.imm[0].size && (xi->zi.raw.imm[0].value.u & mask)))
+			xi->fl_kill = 0;
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+static void find_memory(struct xinsn *xi)
+{
+	xi->mem = -1;
+	for (int i = 0; i < xi->zi.operand_count; i++)
+		if (xi->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    xi->op[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN &&
+		    xi->op[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+			xi->mem = (s8)i;
+}
+
+static bool decode_one(struct xl *x, u32 off)
+{
+	struct xinsn *xi = &x->x[x->n];
+	u32 avail = x->avail - off;
+	ZyanStatus st;
+
+	xi->bytes = x->code + off;
+	xi->off = off;
+	xi->fn = NULL;
+	xi->last = false;
+	xi->fl_read = xi->fl_write = xi->fl_kill = 0;
+	xi->mem = -1;
+	st = insn_decode_zydis(&xi->zi, xi->op, xi->bytes, MIN(avail, 15u),
+			       16u << MODE_BITS(x->mode));
+	if (!ZYAN_SUCCESS(st)) {
+		if (st == ZYDIS_STATUS_NO_MORE_DATA && avail < 15)
+			return false;
+		xi->kind = K_TRAP;
+		xi->trap = SOFT_UD;
+		xi->last = true;
+		xi->zi.length = 1;
+		x->n++;
+		return true;
+	}
+	insn_from_zydis(&xi->in, &xi->zi, xi->op, xi->bytes, 16u << MODE_BITS(x->mode));
+	find_memory(xi);
+	flag_use(xi);
+	x_classify(x, xi);
+	x->n++;
+	return true;
+}
+
+static u32 decode(struct xl *x)
+{
+	u32 off = 0, max = x->mode & (MODE_ONE | MODE_BOUNCE) ? 1 : MAX_BLOCK_INSNS;
+
+	while (x->n < max && off < x->avail && decode_one(x, off)) {
+		struct xinsn *xi = &x->x[x->n - 1];
+
+		off += xi->zi.length;
+		if (xi->last)
+			break;
+	}
+	return off;
+}
+
+static void finish(struct xl *x, u32 size)
+{
+	struct xinsn *last = &x->x[x->n - 1];
+	bool falls = !last->last || (last->kind == K_HELPER && last->zi.mnemonic != ZYDIS_MNEMONIC_UD2);
+
+	if (falls)
+		x_goto(x, x->gpa32 + size);
+	x_cold(x);
+}
+
+static struct block *describe(struct xl *x, u32 size)
+{
+	struct block *b = x->b;
+
+	b->gpa = x->gpa;
+	b->mode = x->mode;
+	b->size = (u16)size;
+	b->insns = (u16)x->n;
+	b->code_size = (u32)(x->p - x->start);
+	b->nlinks = x->nlinks;
+	b->links = x->links;
+	for (u32 i = 0; i < b->nlinks; i++)
+		b->links[i].from = b;
+	if (x->mode & (MODE_ONE | MODE_BOUNCE)) {
+		b->one = soft_meta_alloc(x->s, sizeof(*b->one));
+		if (!b->one)
+			return NULL;
+		host_memcpy(b->one, &x->x[0].in, sizeof(*b->one));
+	}
+	return b;
+}
+
+/* How many direct jumps the block may have. */
+static u32 link_count(const struct xl *x)
+{
+	u32 n = 2;
+
+	for (u32 i = 0; i < x->n; i++)
+		n += x->x[i].kind == K_JCC || x->x[i].kind == K_LOOP;
+	return n;
+}
+
+static void copy_code(u8 *buf, const u8 *host, u32 off, const u8 *host2, u32 *avail)
+{
+	u32 n = MIN((u32)PAGE_SIZE - off, MAX_BLOCK_INSNS * 15u);
+
+	host_memcpy(buf, host + off, n);
+	*avail = n;
+	if (host2) {
+		host_memcpy(buf + n, host2, 15);
+		*avail = n + 15;
+	}
+}
+
+struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, const u8 *host2,
+			     u32 mode)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct xl *x = s->scratch;
+	u8 *buf = s->code_scratch;
+	u32 off = gpa & ~PAGE_MASK, size;
+	struct block *b;
+
+	x->v = v;
+	x->s = s;
+	x->mode = mode;
+	x->gpa = gpa;
+	x->gpa32 = (s32)gpa;
+	x->n = x->ncold = x->nlinks = 0;
+	x->full = false;
+	x->x = s->insn_scratch;
+	copy_code(buf, host, off, host2, &x->avail);
+	x->code = buf;
+	if (host2) {	/* only the instruction that reaches into the second page */
+		x->mode |= MODE_ONE;
+		mode |= MODE_ONE;
+	}
+	size = decode(x);
+	if (!x->n)
+		return SOFT_STRADDLES;
+	b = soft_meta_alloc(s, sizeof(*b));
+	x->links = soft_meta_alloc(s, sizeof(*x->links) * link_count(x));
+	if (!b || !x->links)
+		return NULL;
+	b->gpa2 = gpa2;
+	x->b = b;
+	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
+	x->end = s->rw + s->size;
+	x_flags_liveness(x);
+	entries(x);
+	for (u32 i = 0; i < x->n && !x->full; i++)
+		emit(x, &x->x[i]);
+	finish(x, size);
+	if (x->full || !describe(x, size))
+		return NULL;
+	s->used = (u64)(x->p - s->rw);
+	return b;
+}
