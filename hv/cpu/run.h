@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the run loop's files share.
+ */
+#ifndef HV_CPU_RUN_H
+#define HV_CPU_RUN_H
+
+#include "vcpu.h"
+
+/*
+ * Delivers what may be delivered now: exceptions first, then NMIs, then
+ * interrupts. 0: run the guest; 1: leave to user space, v->run says why.
+ */
+int events_deliver(struct vcpu *v);
+
+/* KVM_EXIT_DEBUG after a single step. Returns 1. */
+int debug_exit(struct vcpu *v);
+
+/* Forgets address translations and what hangs on memory slots. */
+void vcpu_flush(struct vcpu *v);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Descriptors: memory files, which are what a VM or vCPU descriptor is to the
+ * C library, and eventfds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "host.h"
+#include "syscall.h"
+
+int host_memfd(const char *name, u64 size)
+{
+	int fd = (int)SYS2(SYS_memfd_create, name, MFD_CLOEXEC);
+	long r;
+
+	if (fd < 0)
+		return fd;
+	r = SYS2(SYS_ftruncate, fd, size);
+	if (r < 0) {
+		host_close(fd);
+		return (int)r;
+	}
+	return fd;
+}
+
+void *host_map_fd(int fd, size_t size)
+{
+	long p = SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return host_syscall_failed(p) ? NULL : (void *)p;
+}
+
+int host_close(int fd)
+{
+	return (int)SYS1(SYS_close, fd);
+}
+
+int host_dup(int fd)
+{
+	return (int)SYS1(SYS_dup, fd);
+}
+
+int host_eventfd_signal(int fd)
+{
+	u64 one = 1;
+	long r = SYS3(SYS_write, fd, &one, sizeof(one));
+
+	/* EAGAIN of a non-blocking one: the count is full, the reader is told anyway. */
+	return r == sizeof(one) || r == -EAGAIN ? 0 : (int)r;
+}
+
+u64 host_eventfd_take(int fd)
+{
+	struct {
+		int fd;
+		short events, revents;
+	} p = { fd, 1 /* POLLIN */, 0 };
+	u64 count = 0;
+
+	/* Ours may be a blocking descriptor: ask first. */
+	if (SYS3(SYS_poll, &p, 1, 0) != 1 || !(p.revents & 1))
+		return 0;
+	if (SYS3(SYS_read, fd, &count, sizeof(count)) != sizeof(count))
+		return 0;
+	return count;
+}
+
+bool host_is_eventfd(int fd)
+{
+	static const char want[] = "anon_inode:[eventfd]";
+	char path[32] = "/proc/self/fd/", link[sizeof(want)];
+	char digits[12];
+	int n = 0, at = 14;
+	long r;
+
+	if (fd < 0)
+		return false;
+	do {
+		digits[n++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd);
+	while (n)
+		path[at++] = digits[--n];
+	r = SYS4(SYS_readlinkat, AT_FDCWD, path, link, sizeof(link));
+	return r == sizeof(want) - 1 && !host_memcmp(link, want, sizeof(want) - 1);
+}
+
+int host_fd_identity(int fd, u64 *dev, u64 *ino)
+{
+	struct stat st;
+	long r = SYS2(SYS_fstat, fd, &st);
+
+	if (r < 0)
+		return (int)r;
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return 0;
+}
+
+void host_set_errno(int err)
+{
+	errno = err;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Threads of the hypervisor: with every signal blocked, so that the program's
+ * handlers run on the program's own threads.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "host.h"
+#include "syscall.h"
+
+struct host_thread {
+	pthread_t id;
+	void (*fn)(void *);
+	void *arg;
+	char name[16];
+};
+
+static void *thread_main(void *p)
+{
+	struct host_thread *t = p;
+
+	SYS2(SYS_prctl, PR_SET_NAME, t->name);
+	t->fn(t->arg);
+	return NULL;
+}
+
+struct host_thread *host_thread_start(const char *name, void (*fn)(void *), void *arg)
+{
+	struct host_thread *t = host_zalloc(sizeof(*t));
+	sigset_t all, old;
+	int i, r;
+
+	if (!t)
+		return NULL;
+	t->fn = fn;
+	t->arg = arg;
+	for (i = 0; i < 15 && name[i]; i++)
+		t->name[i] = name[i];
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&t->id, NULL, thread_main, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r) {
+		host_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void host_thread_join(struct host_thread *t)
+{
+	if (!t)
+		return;
+	pthread_join(t->id, NULL);
+	host_free(t);
+}
+
+u32 host_gettid(void)
+{
+	return (u32)SYS0(SYS_gettid);
+}
+
+u32 host_cpu_count(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return (u32)CPU_COUNT(&set);
+}
+
+static u32 forks;
+
+static void forked(void)
+{
+	forks++;
+}
+
+u32 host_fork_count(void)
+{
+	static u32 installed;
+
+	if (!__atomic_exchange_n(&installed, 1, __ATOMIC_RELAXED))
+		pthread_atfork(NULL, NULL, forked);
+	return __atomic_load_n(&forks, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Clocks. The C library's clock_gettime is the vDSO's, which may use vector
+ * registers; the system call itself may not.
+ *
+ * The rate of the time stamp counter comes from CPUID where the processor
+ * (leaf 0x15) or a hypervisor below (leaf 0x40000010) tells it, otherwise
+ * from a measurement against CLOCK_MONOTONIC_RAW that starts when the library
+ * is loaded, so that the first to ask need not wait long.
+ */
+#include <cpuid.h>
+#include <time.h>
+
+#include "host.h"
+#include "syscall.h"
+
+#define NSEC 1000000000ull
+#define MEASURE_NS (40 * 1000000ull)
+
+static u64 read_clock(long id)
+{
+	struct timespec ts;
+
+	SYS2(SYS_clock_gettime, id, &ts);
+	return (u64)ts.tv_sec * NSEC + (u64)ts.tv_nsec;
+}
+
+u64 host_monotonic_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+u64 host_realtime_ns(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+/* A moment on both clocks, taken where nothing came between. */
+struct moment {
+	u64 tsc, ns;
+};
+
+static struct moment moment_now(void)
+{
+	struct moment best = { 0, 0 };
+	u64 shortest = ~0ull;
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		u64 a = host_rdtsc();
+		u64 ns = read_clock(CLOCK_MONOTONIC_RAW);
+		u64 b = host_rdtsc();
+
+		if (b - a < shortest) {
+			shortest = b - a;
+			best.tsc = a + (b - a) / 2;
+			best.ns = ns;
+		}
+	}
+	return best;
+}
+
+static struct moment start;
+
+__attribute__((constructor)) static void time_init(void)
+{
+	start = moment_now();
+}
+
+static u32 khz_from_cpuid(void)
+{
+	u32 a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	if (a >= 0x15) {
+		__cpuid(0x15, a, b, c, d);
+		if (a && b && c)
+			return (u32)((u64)c * b / a / 1000);
+	}
+	__cpuid(1, a, b, c, d);
+	if (!(c >> 31 & 1))
+		return 0;
+	__cpuid(0x40000000, a, b, c, d);
+	if (a < 0x40000010 || a > 0x4000ffff)
+		return 0;
+	__cpuid(0x40000010, a, b, c, d);
+	return a;
+}
+
+static u32 khz_measured(void)
+{
+	struct moment end;
+
+	do {
+		end = moment_now();
+	} while (end.ns - start.ns < MEASURE_NS);
+	/* ticks * 10^6 / ns = kHz; a long run is cut so that it fits. */
+	while (end.tsc - start.tsc > ~0ull / 1000000) {
+		start.tsc = end.tsc - (end.tsc - start.tsc) / 2;
+		start.ns = end.ns - (end.ns - start.ns) / 2;
+	}
+	return (u32)((end.tsc - start.tsc) * 1000000 / (end.ns - start.ns));
+}
+
+u32 host_tsc_khz(void)
+{
+	static struct host_mutex lock;
+	static u32 khz;
+	u32 v = __atomic_load_n(&khz, __ATOMIC_ACQUIRE);
+
+	if (v)
+		return v;
+	host_mutex_lock(&lock);
+	if (!khz) {
+		v = khz_from_cpuid();
+		__atomic_store_n(&khz, v ? v : khz_measured(), __ATOMIC_RELEASE);
+	}
+	v = khz;
+	host_mutex_unlock(&lock);
+	return v;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A virtual machine: its memory slots, vCPUs, in-kernel interrupt controllers
+ * and the bus on which in-kernel devices listen.
+ */
+#ifndef HV_VM_VM_H
+#define HV_VM_VM_H
+
+#include "../cpu/engine.h"
+
+#define VM_MAX_VCPUS 1024
+#define VM_MAX_VCPU_ID 4096
+#define VM_MAX_SLOTS 32764
+#define VM_MAX_GSI 4096
+#define VM_PHYS_BITS 48
+
+/*
+ * A range of guest-physical memory, backed by the caller's. Immutable once it
+ * is in the slot array, but for the dirty bitmap and the engine's page states.
+ */
+struct memslot {
+	u32 id;			/* slot number; address space in bits 16.. */
+	u32 flags;		/* KVM_MEM_* */
+	u64 gfn;		/* first page frame */
+	u64 npages;
+	u64 hva;		/* the caller's address of the first page */
+	u64 *dirty;		/* a bit a page, or NULL; set atomically */
+	void *engine;		/* the engine's per-page states */
+};
+
+/* The slots by ascending gfn. Replaced whole; readers hold a reference by running. */
+struct slot_array {
+	u32 count;
+	struct memslot *slot[];
+};
+
+struct pic;
+struct ioapic;
+struct pit;
+struct irq_routing;
+struct irqfds;
+struct ioeventfds;
+struct apic_map;
+
+struct vm {
+	int fd;
+	struct host_mutex lock;		/* slots, vCPU creation, devices */
+	struct slot_array *slots;	/* atomic pointer */
+	struct vcpu **vcpus;		/* VM_MAX_VCPUS entries, by index, atomic */
+	u32 vcpu_count;			/* atomic */
+	u32 refs;			/* the descriptor and each vCPU */
+	u32 boot_cpu_id;
+	u64 tss_addr, identity_map_addr;
+	bool irqchip;			/* PIC, IOAPIC and LAPICs are ours */
+	bool split_irqchip;
+	struct pic *pic;
+	struct ioapic *ioapic;
+	struct pit *pit;
+	struct irq_routing *routing;
+	struct irqfds *irqfds;
+	struct ioeventfds *ioeventfds;
+	struct host_poller *poller;	/* irqfds and timers run on its thread */
+	struct apic_map *apic_map;	/* irq/apic_deliver.c; made with the first LAPIC */
+	struct host_mutex irq_lock;	/* PIC, IOAPIC, routing */
+	s64 kvmclock_offset;		/* kvmclock = monotonic + offset, ns */
+	u32 tsc_khz;			/* default for new vCPUs, 0: the host's */
+	u64 disabled_exits;
+	bool x2apic_api_32bit, x2apic_no_broadcast_quirk;
+	bool exception_payload, triple_fault_event;
+	u64 manual_dirty_log;
+	u32 max_vcpu_id;
+	const struct engine_ops *engine;
+	void *engine_data;
+
+	/* Readers of the slots on threads that are not in the engine, by parity of the epoch. */
+	u32 slot_epoch, slot_readers[2];
+	u64 slot_pages;			/* of all slots */
+	struct coalesced *coalesced;
+	u64 disabled_quirks;
+	bool platform_info_hidden, exit_on_emulation_error;
+	u64 kvm_wall_clock;
+	/* kvmclock's origin: at host TSC clock_tsc it read clock_ns (cpu/pvclock.c). */
+	struct host_mutex clock_lock;
+	u64 clock_tsc, clock_ns;
+	/* The last write of a guest TSC, which later ones are matched with (cpu/tsc.c). */
+	u64 tsc_write_ns, tsc_write, tsc_offset;
+	u32 tsc_write_khz;
+	u64 nr_mmu_pages;
+};
+
+/* --- memory slots (vm/memslot.c) ----------------------------------------- */
+
+/* KVM_SET_USER_MEMORY_REGION: 0 or -errno, as the kernel. */
+int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region *r);
+/* The slot that holds gfn, or NULL. Valid until the vCPU next leaves the engine. */
+struct memslot *vm_find_slot(struct vm *vm, u64 gfn);
+/* KVM_GET_DIRTY_LOG: copies and clears the bitmap. */
+int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
+
+static inline void memslot_mark_dirty(struct memslot *s, u64 gfn)
+{
+	u64 i = gfn - s->gfn;
+
+	if (s->dirty && !(__atomic_load_n(&s->dirty[i / 64], __ATOMIC_RELAXED) & BIT64(i % 64)))
+		__atomic_fetch_or(&s->dirty[i / 64], BIT64(i % 64), __ATOMIC_RELAXED);
+}
+
+/* KVM_CLEAR_DIRTY_LOG. */
+int vm_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
+/* Frees all slots; no vCPU runs any more. */
+void vm_free_slots(struct vm *vm);
+
+/*
+ * Bracket for a thread that looks at slots while it is not inside the engine
+ * (vcpu.running is 0): until the end no slot found is freed.
+ */
+u32 vm_slots_begin(struct vm *vm);
+void vm_slots_end(struct vm *vm, u32 token);
+
+/* Host address of a guest-physical one for reading, within its page; NULL: not memory. */
+void *vm_gpa_read_ptr(struct vm *vm, u64 gpa);
+/*
+ * Copies from and to guest-physical memory by the hypervisor itself; marks
+ * pages dirty and tells the engine. 0, or -EFAULT where there is no memory
+ * (or, writing, read-only memory).
+ */
+int vm_read(struct vm *vm, u64 gpa, void *dst, u64 len);
+int vm_write(struct vm *vm, u64 gpa, const void *src, u64 len);
+
+/* Requests bits of all vCPUs; vm_request_sync also waits until none still runs with the old view. */
+void vm_request_all(struct vm *vm, u32 bits);
+void vm_request_sync(struct vm *vm, u32 bits, struct vcpu *self);
+
+/* --- the bus of in-kernel devices (vm/bus.c) ------------------------------ */
+
+/*
+ * Accesses to devices of ours (PIC, PIT, IOAPIC, LAPIC page of v, ioeventfds,
+ * coalesced zones). 0 when one took it, -EOPNOTSUPP when user space must.
+ */
+int bus_pio(struct vm *vm, struct vcpu *v, u16 port, u32 size, void *data, bool write);
+int bus_mmio(struct vm *vm, struct vcpu *v, u64 gpa, u32 size, void *data, bool write);
+
+/* KVM_REGISTER_COALESCED_MMIO and its opposite (vm/coalesced.c). */
+int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *z);
+int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z);
+void coalesced_destroy(struct vm *vm);
+/* Puts a write into the ring: true when it went there. */
+bool coalesced_write(struct vm *vm, bool pio, u64 addr, u32 size, const void *data);
+
+/* --- life (vm/vm.c) ------------------------------------------------------- */
+
+struct vm *vm_create(void);
+void vm_get(struct vm *vm);
+void vm_put(struct vm *vm);
+/* A vCPU with descriptor and run page: 0 and *out, or -errno. */
+int vm_create_vcpu(struct vm *vm, u32 id, struct vcpu **out);
+struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
+/* Starts vm->poller unless it runs: 0 or -ENOMEM. Call before whatever may need it. */
+int vm_start_poller(struct vm *vm);
+
+#define VM_RUN_PAGES 3		/* of a vCPU's descriptor: kvm_run, PIO data, coalesced ring */
+
+#endif
