@@ -240,12 +240,12 @@ static void finish(struct xl *x, u32 size)
 	x_cold(x);
 }
 
-static struct block *describe(struct xl *x, u32 size)
+static struct block *describe(struct xl *x, u32 size, u32 mode)
 {
 	struct block *b = x->b;
 
 	b->gpa = x->gpa;
-	b->mode = x->mode;
+	b->mode = mode;
 	b->size = (u16)size;
 	b->insns = (u16)x->n;
 	b->code_size = (u32)(x->p - x->start);
@@ -303,10 +303,8 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->x = s->insn_scratch;
 	copy_code(buf, host, off, host2, &x->avail);
 	x->code = buf;
-	if (host2) {	/* only the instruction that reaches into the second page */
+	if (host2)	/* only the instruction that reaches into the second page */
 		x->mode |= MODE_ONE;
-		mode |= MODE_ONE;
-	}
 	size = decode(x);
 	if (!x->n)
 		return SOFT_STRADDLES;
@@ -323,7 +321,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	for (u32 i = 0; i < x->n && !x->full; i++)
 		emit(x, &x->x[i]);
 	finish(x, size);
-	if (x->full || !describe(x, size))
+	if (x->full || !describe(x, size, mode))
 		return NULL;
 	s->used = (u64)(x->p - s->rw);
 	return b;
