@@ -194,6 +194,8 @@ static int after_run(struct vcpu *v, enum engine_exit why)
 	case ENGINE_TRIPLE_FAULT:
 		v->triple_fault = true;
 		return 0;
+	case ENGINE_EFAULT:
+		return -EFAULT;
 	default:
 		return 1;
 	}

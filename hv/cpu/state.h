@@ -107,7 +107,7 @@ static inline bool is_canonical(u64 addr)
 	return (u64)((s64)(addr << 16) >> 16) == addr;
 }
 
-/* --- events (cpu/events.c) --------------------------------------------------------- */
+/* --- events (cpu/user_events.c) ---------------------------------------------------- */
 
 void vcpu_get_events(struct vcpu *v, struct kvm_vcpu_events *e);
 int vcpu_set_events(struct vcpu *v, struct kvm_vcpu_events *e);

@@ -13,12 +13,15 @@
 
 int host_memfd(const char *name, u64 size)
 {
-	int fd = (int)SYS2(SYS_memfd_create, name, MFD_CLOEXEC);
+	int fd = (int)SYS2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	long r;
 
 	if (fd < 0)
 		return fd;
 	r = SYS2(SYS_ftruncate, fd, size);
+	/* Nobody shall take a page away from under a mapping. */
+	if (!r)
+		r = SYS3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	if (r < 0) {
 		host_close(fd);
 		return (int)r;

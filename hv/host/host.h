@@ -117,6 +117,8 @@ void host_signal_leave(void);
  * A fault of the processor in this process (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
  * SIGTRAP) with the registers it happened in, which the hook may change.
  */
+#define HOST_SIGILL 4
+#define HOST_SIGFPE 8
 struct host_fault {
 	int signal, code;	/* Linux's numbers */
 	u64 addr;		/* si_addr */

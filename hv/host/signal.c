@@ -278,8 +278,10 @@ __sighandler_t signal(int sig, __sighandler_t handler)
 	return set_handler(sig, handler, SA_RESTART, true);
 }
 
-__sighandler_t bsd_signal(int sig, __sighandler_t handler) __attribute__((alias("signal")));
-__sighandler_t ssignal(int sig, __sighandler_t handler) __attribute__((alias("signal")));
+__sighandler_t bsd_signal(int sig, __sighandler_t handler)
+	__attribute__((alias("signal"), nothrow, leaf));
+__sighandler_t ssignal(int sig, __sighandler_t handler)
+	__attribute__((alias("signal"), nothrow, leaf));
 
 /* System V's: once, and not blocked meanwhile. */
 __sighandler_t sysv_signal(int sig, __sighandler_t handler)

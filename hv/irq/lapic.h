@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inside of a local APIC, shared by lapic.c (registers), lapic_timer.c,
- * lapic_state.c (KVM_GET/SET_LAPIC), apic_deliver.c (messages) and events.c
- * (what the vCPU asks).
+ * The inside of a local APIC, shared by lapic.c (registers), lapic_base.c
+ * (modes and reset), lapic_timer.c, lapic_state.c (KVM_GET/SET_LAPIC),
+ * apic_deliver.c (messages) and events.c (what the vCPU asks).
  *
  * Specification: Intel SDM vol. 3, chapter "Advanced Programmable Interrupt
  * Controller" (xAPIC, x2APIC, TSC deadline).

@@ -5,16 +5,10 @@
  *
  * Specification: Intel 8254 data sheet (order 231164); port 0x61: Intel 82371
  * (PIIX) data sheet, "NMI status and control". State as in struct
- * kvm_pit_state2. Channel 0 drives GSI 0. Its ticks can be reinjected as in
- * KVM: one that comes before the guest ended the last is given later. What
- * accumulates so is bounded by a second's worth.
- *
- * p->lock guards the registers and is taken before vm->irq_lock; the
- * reinjection state is atomic, for acknowledgements come under vm->irq_lock.
+ * kvm_pit_state2. Channel 0's ticks are pit_ticks.c's.
  */
-#include "lapic.h"
+#include "pit.h"
 
-#define PIT_HZ 1193182u
 #define PIT_BASE 0x40
 #define PIT_CONTROL 3
 #define PIT_SPEAKER 0x61
@@ -26,35 +20,6 @@
 
 /* rw_mode of a control word; read_state and write_state count on from it. */
 enum { RW_LATCH, RW_LSB, RW_MSB, RW_WORD, RW_WORD_HIGH };
-
-struct channel {
-	struct kvm_pit_channel_state s;
-	bool loaded;	/* since the control word */
-	bool triggered;	/* modes 1 and 5: the gate has risen since */
-	u64 held_ns;	/* how long it had run when the gate fell */
-};
-
-struct pit {
-	struct vm *vm;
-	struct host_mutex lock;
-	struct channel ch[3];
-	u32 flags;		/* KVM_PIT_FLAGS_* */
-	bool speaker;
-	u64 next_ns;		/* when channel 0 ticks, 0: never */
-	u64 period_ns;		/* 0: once */
-	struct host_timer timer;
-
-	/* atomic */
-	bool reinject;
-	bool acked;		/* the guest has ended the last tick */
-	u32 pending;		/* ticks it has not ended */
-	u32 pending_max;
-};
-
-static u64 scale(u64 a, u32 b, u32 c)
-{
-	return a / c * b + a % c * b / c;
-}
 
 /* --- counting ------------------------------------------------------------------ */
 
@@ -86,7 +51,7 @@ static u64 ticks(const struct pit *p, int n)
 		ns = c->held_ns;
 	else
 		ns = now > from ? now - from : 0;
-	return scale(ns, PIT_HZ, NSEC_PER_SEC);
+	return pit_scale(ns, PIT_HZ, NSEC_PER_SEC);
 }
 
 static u32 to_bcd(u32 val)
@@ -142,121 +107,6 @@ static bool output(const struct pit *p, int n)
 	return counting(c) && t >= count;
 }
 
-/* --- channel 0's ticks ------------------------------------------------------------ */
-
-static void reset_reinjection(struct pit *p)
-{
-	__atomic_store_n(&p->pending, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&p->acked, true, __ATOMIC_SEQ_CST);
-}
-
-/* May a tick go out now? With reinjection, only after the last was ended. */
-static bool may_tick(struct pit *p)
-{
-	return !__atomic_load_n(&p->reinject, __ATOMIC_SEQ_CST) ||
-	       __atomic_exchange_n(&p->acked, false, __ATOMIC_SEQ_CST);
-}
-
-static void add_pending(struct pit *p, u64 n)
-{
-	u32 max = __atomic_load_n(&p->pending_max, __ATOMIC_SEQ_CST);
-	u32 old = __atomic_load_n(&p->pending, __ATOMIC_SEQ_CST), new;
-
-	do {
-		new = n >= max || old >= max - n ? max : old + (u32)n;
-	} while (!__atomic_compare_exchange_n(&p->pending, &old, new, false, __ATOMIC_SEQ_CST,
-					      __ATOMIC_SEQ_CST));
-}
-
-/* Ends a tick: true when others still wait. */
-static bool take_pending(struct pit *p)
-{
-	u32 old = __atomic_load_n(&p->pending, __ATOMIC_SEQ_CST);
-
-	while (old && !__atomic_compare_exchange_n(&p->pending, &old, old - 1, false,
-						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		;
-	return old > 1;
-}
-
-/* The guest ended the interrupt of GSI 0. Under vm->irq_lock. */
-void pit_ack(struct pit *p)
-{
-	if (!pit_wants_ack(p))
-		return;
-	__atomic_store_n(&p->acked, true, __ATOMIC_SEQ_CST);
-	if (take_pending(p) && may_tick(p)) {
-		irq_pulse_locked(p->vm, IRQ_SOURCE_PIT, 0);
-		lapic_pit_nmi(p->vm);
-	}
-}
-
-/* What came while GSI 0 was masked is gone, and nobody will end it. */
-void pit_unmasked(struct pit *p)
-{
-	reset_reinjection(p);
-}
-
-bool pit_wants_ack(struct pit *p)
-{
-	return __atomic_load_n(&p->reinject, __ATOMIC_SEQ_CST);
-}
-
-/* How many ticks have come due; arms the timer for the next. */
-static u64 collect_ticks(struct pit *p)
-{
-	u64 now = host_monotonic_ns(), n = 0;
-
-	if (!p->next_ns)
-		return 0;
-	if (now >= p->next_ns) {
-		n = p->period_ns ? (now - p->next_ns) / p->period_ns + 1 : 1;
-		p->next_ns = p->period_ns ? p->next_ns + n * p->period_ns : 0;
-	}
-	if (p->next_ns)
-		host_timer_set(&p->timer, p->next_ns);
-	return n;
-}
-
-/* On the poller's thread; perhaps for a deadline that is none any more. */
-static void timer_rings(void *arg)
-{
-	struct pit *p = arg;
-	u64 n;
-
-	host_mutex_lock(&p->lock);
-	n = collect_ticks(p);
-	host_mutex_unlock(&p->lock);
-	if (!n)
-		return;
-	if (pit_wants_ack(p))
-		add_pending(p, n);
-	if (may_tick(p)) {
-		irq_pulse(p->vm, IRQ_SOURCE_PIT, 0);
-		lapic_pit_nmi(p->vm);
-	}
-}
-
-/* Channel 0 was given a count or lost it. */
-static void arm_timer(struct pit *p)
-{
-	const struct channel *c = &p->ch[0];
-	u64 ns = scale(c->s.count, NSEC_PER_SEC, PIT_HZ);
-	bool periodic = c->s.mode == 2 || c->s.mode == 3;
-
-	p->next_ns = 0;
-	if (!p->vm->ioapic || (p->flags & KVM_PIT_FLAGS_HPET_LEGACY) || !c->loaded)
-		return;
-	if (!periodic && c->s.mode != 0 && c->s.mode != 4)
-		return;
-	p->period_ns = periodic ? MAX(ns, TIMER_MIN_PERIOD_NS) : 0;
-	p->next_ns = (u64)c->s.count_load_time + ns;
-	__atomic_store_n(&p->pending_max, MAX((u32)(NSEC_PER_SEC / MAX(ns, TIMER_MIN_PERIOD_NS)),
-					      1u), __ATOMIC_SEQ_CST);
-	reset_reinjection(p);
-	host_timer_set(&p->timer, p->next_ns);
-}
-
 /* --- ports --------------------------------------------------------------------------- */
 
 static void load_count(struct pit *p, int n, u32 val)
@@ -269,7 +119,7 @@ static void load_count(struct pit *p, int n, u32 val)
 	c->loaded = true;
 	c->held_ns = 0;
 	if (n == 0)
-		arm_timer(p);
+		pit_arm_ticks(p);
 }
 
 static void set_gate(struct pit *p, bool on)
@@ -342,7 +192,7 @@ static void write_control(struct pit *p, u8 val)
 	c->s.count_latched = c->s.status_latched = 0;
 	c->loaded = c->triggered = false;
 	if (n == 0)
-		arm_timer(p);
+		pit_arm_ticks(p);
 }
 
 static void write_counter(struct pit *p, int n, u8 val)
@@ -495,7 +345,7 @@ int pit_set(struct pit *p, const struct kvm_pit_state2 *s)
 	p->flags = s->flags;
 	for (n = 0; n < 3; n++)
 		set_channel(p, n, &s->channels[n]);
-	arm_timer(p);
+	pit_arm_ticks(p);
 	host_mutex_unlock(&p->lock);
 	return 0;
 }
@@ -503,7 +353,7 @@ int pit_set(struct pit *p, const struct kvm_pit_state2 *s)
 void pit_set_reinject(struct pit *p, bool reinject)
 {
 	host_mutex_lock(&p->vm->irq_lock);
-	reset_reinjection(p);
+	pit_reset_reinjection(p);
 	__atomic_store_n(&p->reinject, reinject, __ATOMIC_SEQ_CST);
 	if (p->vm->ioapic)
 		ioapic_update_watch(p->vm->ioapic);
@@ -528,8 +378,7 @@ int pit_create(struct vm *vm, const struct kvm_pit_config *cfg)
 		p->ch[n].s.count = COUNT_MAX;
 		p->ch[n].s.count_load_time = (s64)host_monotonic_ns();
 	}
-	p->pending_max = 1;
-	host_timer_init(&p->timer, vm->poller, timer_rings, p);
+	pit_init_ticks(p);
 	__atomic_store_n(&vm->pit, p, __ATOMIC_SEQ_CST);
 	pit_set_reinject(p, true);
 	return 0;

@@ -22,6 +22,7 @@
 
 #define CACHE_SIZE (128ull << 20)
 #define META_SIZE (192ull << 20)
+#define INDEX_SIZE (META_SIZE / sizeof(struct block) * sizeof(struct block *))
 #define PAD 16u			/* bytes of a thunk's pad */
 #define PRECISE_AFTER 8		/* overwrites of a page that drop all of its code */
 
@@ -187,6 +188,7 @@ struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode)
 void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const u8 *host,
 		    const u8 *host2)
 {
+	struct soft_vm *s = soft_vm(v->vm);
 	u32 off = b->gpa & ~PAGE_MASK, here = MIN(b->size, (u32)PAGE_SIZE - off);
 	struct block **head = &cp->blocks[bucket(b->gpa)];
 
@@ -200,6 +202,8 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 			cp2->straddlers = b;
 		}
 	}
+	s->index[s->index_count] = b;
+	__atomic_store_n(&s->index_count, s->index_count + 1, __ATOMIC_RELEASE);
 	b->next = *head;
 	__atomic_store_n(head, b, __ATOMIC_RELEASE);
 }
@@ -428,6 +432,7 @@ void soft_code_reset(struct vcpu *self)
 	free_pages(vm, s);
 	s->used = s->start;
 	s->meta_used = 0;
+	s->index_count = 0;
 	s->generation++;
 	soft_cpu(self)->stats.cache_flushes++;
 }
@@ -468,12 +473,14 @@ int soft_code_init(struct vm *vm)
 	s->scratch = host_map(soft_scratch_size());
 	s->insn_scratch = host_map(soft_insn_scratch_size());
 	s->code_scratch = host_map(2 * PAGE_SIZE);
-	if (s->fd < 0 || !s->meta || !s->scratch || !s->insn_scratch || !s->code_scratch) {
+	s->index = host_map(INDEX_SIZE);
+	if (s->fd < 0 || !s->meta || !s->index || !s->scratch || !s->insn_scratch || !s->code_scratch) {
 		soft_code_destroy(vm);
 		return -ENOMEM;
 	}
 	pads(s);
 	soft_features_init();
+	soft_fault_init();
 	return 0;
 }
 
@@ -497,6 +504,8 @@ void soft_code_destroy(struct vm *vm)
 		host_unmap(s->insn_scratch, soft_insn_scratch_size());
 	if (s->code_scratch)
 		host_unmap(s->code_scratch, 2 * PAGE_SIZE);
+	if (s->index)
+		host_unmap(s->index, INDEX_SIZE);
 	host_free(s);
 	vm->engine_data = NULL;
 }

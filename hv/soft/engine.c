@@ -25,14 +25,11 @@ ASSERT_AT(seg, OFF_SEG);
 ASSERT_AT(rip, OFF_RIP);
 ASSERT_AT(sysflags, OFF_SYSFLAGS);
 _Static_assert(sizeof(struct seg) == SIZEOF_SEG, "seg");
-_Static_assert(SOFT_LINK == 5 && SOFT_LOOKUP == 6, "entry.S");
-
-/* The vCPU whose translated code this thread runs. */
-static __thread struct soft_cpu *running;
+_Static_assert(SOFT_LINK == 5 && SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
 
 void soft_lock(struct soft_vm *s)
 {
-	struct soft_cpu *c = running;
+	struct soft_cpu *c = soft_running ? soft_cpu(soft_running) : NULL;
 
 	if (c)
 		__atomic_store_n(&c->in_code, 0, __ATOMIC_SEQ_CST);
@@ -132,7 +129,7 @@ static u8 *code_for_rip(struct vcpu *v, struct block **found)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	int m = MODE_MMU(c->mode);
-	struct jc_entry *j = &c->jc[m][v->rip & (JC_ENTRIES - 1)];
+	struct jc_entry *j = &c->jc[m][jc_index(v->rip)];
 	struct block *b;
 
 	*found = NULL;
@@ -142,8 +139,7 @@ static u8 *code_for_rip(struct vcpu *v, struct block **found)
 	if (!b)
 		return NULL;
 	*found = b;
-	if (!b->gpa2)
-		soft_jc_add(c, m, v->rip, b->indirect);
+	soft_jc_add(v, b);
 	return b->indirect;
 }
 
@@ -263,6 +259,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 	struct soft_cpu *c = soft_cpu(v);
 	u32 generation = soft_vm(v->vm)->generation;
 
+	c->stats.exits[why & 15]++;
 	*out = ENGINE_REQUEST;
 	if (why != SOFT_LINK && why != SOFT_HELPER)
 		v->rip = rip_trunc(c, v->rip);
@@ -271,6 +268,8 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		c->stats.polls++;
 		return GO_ON;
 	case SOFT_NEXT:
+		instruction_done(v);
+		return GO_ON;
 	case SOFT_REFETCH:
 	case SOFT_LOOKUP:
 		return GO_ON;
@@ -294,6 +293,13 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		return LEAVE;
 	case SOFT_UD:
 		vcpu_raise(v, EXC_UD);
+		return LEAVE;
+	case SOFT_HOST_FAULT:
+		if (c->host_fault == HOST_FAULT_MEMORY) {
+			*out = ENGINE_EFAULT;
+			return LEAVE;
+		}
+		vcpu_raise(v, c->host_fault);
 		return LEAVE;
 	default:
 		return internal_error(v, out);
@@ -338,7 +344,7 @@ static void go_in(struct vcpu *v)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct soft_cpu *c = soft_cpu(v);
 
-	running = c;
+	soft_running = v;
 	__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&c->mail, __ATOMIC_SEQ_CST))) {
 		soft_lock(s);
@@ -350,7 +356,7 @@ static void go_in(struct vcpu *v)
 static void go_out(struct vcpu *v)
 {
 	__atomic_store_n(&soft_cpu(v)->in_code, 0, __ATOMIC_SEQ_CST);
-	running = NULL;
+	soft_running = NULL;
 }
 
 static enum verdict once(struct vcpu *v, enum engine_exit *out)
@@ -433,9 +439,9 @@ static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error
 
 	if (vector >= 32)	/* a device may have written memory */
 		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
-	running = soft_cpu(v);
+	soft_running = v;
 	e = emu_deliver(v, vector, soft_int, has_error, error);
-	running = NULL;
+	soft_running = NULL;
 	return e;
 }
 

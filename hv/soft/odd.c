@@ -50,6 +50,9 @@ static enum emu run_bounced(struct vcpu *v, struct block *b)
 	case SOFT_UD:
 		vcpu_raise(v, EXC_UD);
 		return EMU_FAULT;
+	case SOFT_HOST_FAULT:
+		vcpu_raise(v, soft_cpu(v)->host_fault & 31);
+		return EMU_FAULT;
 	default:
 		return EMU_UNHANDLED;
 	}

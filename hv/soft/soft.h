@@ -29,8 +29,9 @@
 struct tlb_entry {
 	u64 rtag, wtag;
 	u64 host;		/* host address of the page */
-	u64 gpa;		/* its guest-physical address */
+	u64 gpa;		/* its guest-physical address | TLB_GLOBAL */
 };
+#define TLB_GLOBAL 1u
 
 /* Which set of translations an access uses. */
 enum mmu_index {
@@ -41,12 +42,23 @@ enum mmu_index {
 };
 
 /* Targets of indirect jumps: rip -> translated code. */
-#define JC_BITS 14
+#define JC_BITS 15
 #define JC_ENTRIES (1u << JC_BITS)
+/* Multiplicative hash: byte offset of rip's entry = (u32)rip * JC_HASH >> JC_SHIFT & ~15. */
+#define JC_HASH 0x9e3779b1u
+#define JC_SHIFT (32 - JC_BITS - 4)
 struct jc_entry {
 	u64 rip;
 	u64 code;
 };
+
+static inline u32 jc_index(u64 rip)
+{
+	return (u32)rip * JC_HASH >> JC_SHIFT >> 4;
+}
+
+#define JC_PAGES 4096u
+#define LARGE_PAGES 4096u
 
 #define ITLB_ENTRIES 512
 /* Executable pages lately entered: linear page -> guest-physical, with the page's memory. */
@@ -55,6 +67,7 @@ struct itlb_entry {
 	u64 gpa;
 	u8 *host;
 	bool user;		/* entered at CPL 3 */
+	bool global;
 };
 
 /* --- CPU modes: everything a translation depends on besides its bytes -------- */
@@ -114,6 +127,13 @@ struct exit_link {
 	bool back;		/* may close a loop: must poll */
 };
 
+/* Where an instruction of a block is, for faults of the host CPU in it. */
+struct block_map {
+	u16 host;		/* offset in the block's code */
+	u16 guest;		/* offset from the block's gpa; FLAGS_IN_HOST as below */
+};
+#define BLOCK_MAP_HOST_FLAGS 0x8000u	/* RFLAGS hold the guest's flags there */
+
 struct block {
 	struct block *next;	/* in code_page.blocks */
 	struct block *next_straddler;
@@ -127,7 +147,9 @@ struct block {
 	u8 *entry;		/* executable: flags in RFLAGS */
 	u8 *poll;		/* executable: same, polling for requests first */
 	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
+	u8 *code;		/* executable: start of it all, code_size bytes */
 	u32 code_size;
+	struct block_map *map;	/* insns entries */
 	u32 nlinks;
 	struct exit_link *incoming;
 	struct exit_link *links;
@@ -143,7 +165,7 @@ struct helper_call {
 
 struct soft_stats {
 	u64 translations, translated_insns, lookups, jc_misses, tlb_misses, tlb_fills, odd,
-		helpers, links, code_writes, dropped_pages, cache_flushes, polls, enters;
+		helpers, links, code_writes, dropped_pages, cache_flushes, polls, enters, exits[16];
 };
 
 struct soft_cpu {
@@ -162,7 +184,10 @@ struct soft_cpu {
 	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT];
 	u16 tlb_list[MMU_COUNT][TLB_ENTRIES];
 	u16 jc_list[MMU_COUNT][JC_ENTRIES];
-	bool large_pages;	/* some translation came from a page above 4 KiB */
+	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
+	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
+	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
+	bool huge_pages;	/* some translation came from a 1 GiB page */
 	bool refetch;		/* rip's page may be another now */
 
 	u32 in_code;		/* atomic: inside translated code, or using what it uses */
@@ -173,6 +198,7 @@ struct soft_cpu {
 	bool mail_flush, mail_jc;
 	struct memslot *slot_hint;
 	u64 seen_gen;		/* soft_vm.write_gen at the last look, without paging */
+	u8 host_fault;		/* SOFT_HOST_FAULT: vector; 0x80: guest memory is not there */
 	struct soft_stats stats;
 };
 
@@ -187,6 +213,8 @@ struct soft_vm {
 	u8 *thunk[16];		/* executable addresses of the pads, by THUNK_* */
 	u8 *meta;		/* bump memory for blocks and links */
 	u64 meta_size, meta_used;
+	struct block **index;	/* all blocks by ascending code */
+	u32 index_count;
 	void *scratch, *insn_scratch;	/* of the translation under way */
 	u8 *code_scratch;
 };
@@ -211,6 +239,7 @@ enum soft_exit {
 	SOFT_UD,		/* no such instruction */
 	SOFT_UNHANDLED,		/* an instruction the engine does not know */
 	SOFT_REFETCH,		/* go on at rip */
+	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
 };
 
 #define SOFT_CPU_OFFSET ALIGN_UP(sizeof(struct vcpu), 4096ul)
@@ -231,7 +260,8 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
 void soft_jc_flush(struct soft_cpu *c, int mmu);
-void soft_jc_add(struct soft_cpu *c, int mmu, u64 rip, u8 *code);
+/* v->rip, in the present mode, is b's; its pages have just been looked up. */
+void soft_jc_add(struct vcpu *v, struct block *b);
 
 /* A data access as a TLB miss describes it. */
 #define MISS_SIZE(i) ((i) & 0xff)
@@ -291,6 +321,12 @@ enum emu soft_divide(struct vcpu *v);
 void soft_fpu_load(struct vcpu *v);
 void soft_fpu_put(struct vcpu *v);
 
+/* fault.c */
+#define HOST_FAULT_MEMORY 0x80
+void soft_fault_init(void);
+/* The running vCPU of this thread, NULL: none. */
+extern __thread struct vcpu *soft_running;
+
 /* engine.c */
 /* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */
 struct block *soft_find(struct vcpu *v, u32 mode);
@@ -300,6 +336,6 @@ struct block *soft_find(struct vcpu *v, u32 mode);
 enum soft_exit soft_enter(struct vcpu *v, u8 *code);
 extern const u8 soft_thunk_tlb[], soft_thunk_helper[],
 	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
-	soft_thunk_exit_mem[], soft_thunk_exit_host[];
+	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
 
 #endif

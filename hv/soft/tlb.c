@@ -36,37 +36,105 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 		c->jc[m][k].rip = k ? 0 : 1;
 	}
 	c->jc_filled[m] = 0;
+	c->jc_local[m] = false;
+	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
 }
 
-void soft_jc_add(struct soft_cpu *c, int m, u64 rip, u8 *code)
+static u32 jc_page_bit(u64 linear)
 {
-	u32 k = rip & (JC_ENTRIES - 1);
+	return linear >> PAGE_SHIFT & (JC_PAGES - 1);
+}
+
+static void jc_note_page(struct soft_cpu *c, int m, u64 linear)
+{
+	u32 bit = jc_page_bit(linear);
+
+	c->jc_pages[m][bit / 64] |= BIT64(bit % 64);
+}
+
+static bool jc_knows_page(const struct soft_cpu *c, int m, u64 linear)
+{
+	u32 bit = jc_page_bit(linear);
+
+	return c->jc_pages[m][bit / 64] >> (bit % 64) & 1;
+}
+
+void soft_jc_add(struct vcpu *v, struct block *b)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	int m = MODE_MMU(c->mode);
+	u64 rip = v->rip, linear = rip + c->cs_base;
+	u32 k = jc_index(rip);
+	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
 	if (c->jc[m][k].rip == (k ? 0u : 1u))
 		c->jc_list[m][c->jc_filled[m]++] = (u16)k;
-	c->jc[m][k].code = (u64)(uintptr_t)code;
+	c->jc[m][k].code = (u64)(uintptr_t)b->indirect;
 	c->jc[m][k].rip = rip;
+	jc_note_page(c, m, linear);
+	if (b->gpa2)
+		jc_note_page(c, m, linear + PAGE_SIZE);
+	if (!e->global || b->gpa2)
+		c->jc_local[m] = true;
 }
 
-static void itlb_flush(struct soft_cpu *c)
+static void itlb_flush(struct soft_cpu *c, bool keep_global)
 {
 	for (u32 i = 0; i < ITLB_ENTRIES; i++)
-		c->itlb[i].linear = 0;
+		if (!keep_global || !c->itlb[i].global)
+			c->itlb[i].linear = 0;
+}
+
+static void tlb_flush(struct soft_cpu *c, int m, bool keep_global)
+{
+	u32 kept = 0;
+
+	for (u32 i = 0; i < c->tlb_filled[m]; i++) {
+		u32 k = c->tlb_list[m][i];
+
+		if (keep_global && (c->tlb[m][k].gpa & TLB_GLOBAL))
+			c->tlb_list[m][kept++] = (u16)k;
+		else
+			tlb_clear(&c->tlb[m][k], k);
+	}
+	c->tlb_filled[m] = kept;
 }
 
 void soft_flush_tlb(struct vcpu *v, bool keep_global)
 {
 	struct soft_cpu *c = soft_cpu(v);
 
-	(void)keep_global;
+	keep_global &= !!(v->cr4 & X86_CR4_PGE);
 	for (int m = 0; m < MMU_COUNT; m++) {
-		for (u32 i = 0; i < c->tlb_filled[m]; i++)
-			tlb_clear(&c->tlb[m][c->tlb_list[m][i]], c->tlb_list[m][i]);
-		c->tlb_filled[m] = 0;
-		soft_jc_flush(c, m);
+		tlb_flush(c, m, keep_global);
+		if (!keep_global || c->jc_local[m])
+			soft_jc_flush(c, m);
 	}
-	itlb_flush(c);
+	itlb_flush(c, keep_global);
+	if (!keep_global) {
+		c->huge_pages = false;
+		host_memset(c->large_map, 0, sizeof(c->large_map));
+	}
 	c->refetch = true;
+}
+
+static void note_page_size(struct soft_cpu *c, u64 linear, u8 shift)
+{
+	u32 bit = linear >> 21 & (LARGE_PAGES - 1);
+
+	if (shift == 30)
+		c->huge_pages = true;
+	else if (shift == 22)	/* two of the regions that the map knows */
+		c->large_map[bit / 64] |= 3ull << (bit % 64 & ~1u);
+	else if (shift > PAGE_SHIFT)
+		c->large_map[bit / 64] |= BIT64(bit % 64);
+}
+
+static bool in_large_page(const struct soft_cpu *c, u64 linear)
+{
+	u32 bit = linear >> 21 & (LARGE_PAGES - 1);
+
+	return c->large_map[bit / 64] >> (bit % 64) & 1;
 }
 
 void soft_flush_tlb_page(struct vcpu *v, u64 linear)
@@ -75,18 +143,22 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	u32 i = tlb_index(linear);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
-	if (c->large_pages) {	/* the page may be a piece of a larger one */
+	if (c->huge_pages || in_large_page(c, linear)) {	/* a piece of a larger page */
 		soft_flush_tlb(v, false);
 		return;
 	}
-	for (int m = 0; m < MMU_COUNT; m++)
-		tlb_clear(&c->tlb[m][i], i);
-	if (e->linear == ((linear & PAGE_MASK) | 1)) {
-		e->linear = 0;
-		for (int m = 0; m < MMU_COUNT; m++)
+	for (int m = 0; m < MMU_COUNT; m++) {
+		struct tlb_entry *t = &c->tlb[m][i];
+
+		if (t->rtag == (linear & PAGE_MASK) || t->wtag == (linear & PAGE_MASK))
+			tlb_clear(t, i);
+		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
+			c->refetch = true;
+		}
 	}
-	c->refetch = true;
+	if (e->linear == ((linear & PAGE_MASK) | 1))
+		e->linear = 0;
 }
 
 /* No fast write to the page at gpa any more: it holds translated code. */
@@ -99,12 +171,12 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 		for (u32 i = 0; i < c->tlb_filled[m]; i++) {
 			u32 k = c->tlb_list[m][i];
 
-			if (c->tlb[m][k].gpa == gpa)
+			if ((c->tlb[m][k].gpa & PAGE_MASK) == gpa)
 				c->tlb[m][k].wtag = (u64)(k ^ 1) << PAGE_SHIFT;
 		}
 }
 
-static void tlb_fill(struct soft_cpu *c, int m, u64 linear, u64 gpa, u8 *host, bool read,
+static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *x, u8 *host,
 		     bool write)
 {
 	u32 i = tlb_index(linear);
@@ -120,9 +192,9 @@ static void tlb_fill(struct soft_cpu *c, int m, u64 linear, u64 gpa, u8 *host, b
 		c->tlb_list[m][c->tlb_filled[m]++] = (u16)i;
 	}
 	e->wtag = write ? tag : none;
-	e->rtag = read ? tag : none;
+	e->rtag = tag;
 	e->host = (u64)(uintptr_t)host & PAGE_MASK;
-	e->gpa = gpa & PAGE_MASK;
+	e->gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0);
 	c->stats.tlb_fills++;
 }
 
@@ -202,11 +274,10 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	if (!s || (write && (s->flags & KVM_MEM_READONLY)))
 		return odd(v);
 	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
-	if (x.page_shift > PAGE_SHIFT)
-		c->large_pages = true;
+	note_page_size(c, linear, x.page_shift);
 	if (write && !write_access(v, s, x.gpa, size, &fast))
 		return odd(v);
-	tlb_fill(c, m, linear, x.gpa, host, true, write && fast);
+	tlb_fill(c, m, linear, &x, host, write && fast);
 	return host;
 }
 
@@ -228,12 +299,12 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 		vcpu_raise_pf(v, linear, x.error);
 		return NULL;
 	}
-	if (x.page_shift > PAGE_SHIFT)
-		c->large_pages = true;
+	note_page_size(c, linear, x.page_shift);
 	s = find_slot(v, x.gpa);
 	e->linear = key;
 	e->user = v->cpl == 3;
 	e->gpa = x.gpa & PAGE_MASK;
+	e->global = x.global;
 	e->host = s ? (u8 *)(uintptr_t)(s->hva + (e->gpa - (s->gfn << PAGE_SHIFT))) : NULL;
 	return e;
 }

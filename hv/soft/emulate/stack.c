@@ -72,11 +72,13 @@ EMU_HANDLER(emu_popa)
 EMU_HANDLER(emu_enter)
 {
 	u32 i, n = 0, level = in->imm2 & 31, size = in->opsize;
-	u64 frame[34], bp = v->gpr[REG_RBP], top, linear;
+	u64 frame[34], bp = v->gpr[REG_RBP], top, own, linear;
 	struct emu_stack st, outer;
 
 	emu_stack_now(v, &st);
 	top = (st.sp - size) & st.mask;
+	/* On a 16-bit stack a wider frame pointer has the upper half of ESP. */
+	own = st.mask == 0xffff ? (v->gpr[REG_RSP] & ~0xffffull) | top : top;
 	frame[n++] = bp;
 	if (level) {
 		/* The frame pointers of the enclosing levels, and then our own. */
@@ -86,13 +88,13 @@ EMU_HANDLER(emu_enter)
 			outer.sp = bp;
 			TRY(emu_stack_pop(v, &outer, &frame[n++], size));
 		}
-		frame[n++] = st.mask == 0xffff ? (v->gpr[REG_RSP] & ~0xffffull) | top : top;
+		frame[n++] = own;
 	}
 	TRY(emu_stack_push(v, &st, frame, n, size));
 	st.sp = (st.sp - (u16)in->imm) & st.mask;
 	TRY(seg_linear(v, SEG_SS, st.sp, 1, MMU_WRITE, &linear));
 	TRY(mem_probe_write(v, linear, 1, MMU_WRITE | MMU_STACK));
-	reg_write(v, REG_RBP, top, st.mask == 0xffff ? 2 : (u8)size);
+	reg_write(v, REG_RBP, own, (u8)size);
 	emu_stack_commit(v, &st);
 	return EMU_NEXT;
 }

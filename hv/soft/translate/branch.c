@@ -37,10 +37,10 @@ void x_indirect(struct xl *x)
 		e_branch_rx(x, 0xe9, x->s->thunk[THUNK_JC_MISS]);
 		return;
 	}
-	e_mov(x, false, S1, S0);
-	e_rex(x, false, 0, 0, S1);
-	e8(x, 0xc1), e8(x, 0xe0 | (S1 & 7)), e8(x, 4);		/* shl r11d, 4 */
-	e_group1(x, false, 4, S1, (JC_ENTRIES - 1) << 4);
+	/* imul r11d, ebp, JC_HASH; shr r11d, JC_SHIFT; and r11d, -16 */
+	e8(x, 0x44), e8(x, 0x69), e8(x, 0xdd), e32(x, JC_HASH);
+	e8(x, 0x41), e8(x, 0xc1), e8(x, 0xeb), e8(x, JC_SHIFT);
+	e_group1(x, false, 4, S1, -16);
 	/* cmp rbp, [rsp + r11 + rip] */
 	e8(x, 0x4a), e8(x, 0x3b), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
 	e8(x, 0x0f);
@@ -53,7 +53,7 @@ static void goto_from(struct xl *x, const struct xinsn *xi, s64 target)
 {
 	if (single(x)) {
 		leave(x, target);
-	} else if (same_page(x, target)) {
+	} else if (same_page(x, target) && !(x->straddles && xi->off + xi->zi.length + x->gpa32 == target)) {
 		e_align_patch(x, 1);
 		x_link(x, xi, e_jmp(x), target);
 	} else {

@@ -192,6 +192,9 @@ static bool special(struct xl *x, struct xinsn *xi)
 	case ZYDIS_MNEMONIC_CLI:
 		xi->kind = K_CLI;
 		return x->mode & MODE_CPL0;
+	case ZYDIS_MNEMONIC_STI:
+		xi->kind = K_STI;
+		return (x->mode & (MODE_CPL0 | MODE_ONE)) == MODE_CPL0;
 	default:
 		if (xi->zi.meta.category == ZYDIS_CATEGORY_WIDENOP ||
 		    xi->zi.meta.category == ZYDIS_CATEGORY_PREFETCH) {
@@ -215,8 +218,7 @@ static bool ends_block(const struct xinsn *xi)
 		return true;
 	default:
 		return xi->zi.mnemonic == ZYDIS_MNEMONIC_HLT ||
-		       xi->zi.mnemonic == ZYDIS_MNEMONIC_UD2 ||
-		       xi->zi.mnemonic == ZYDIS_MNEMONIC_STI;
+		       xi->zi.mnemonic == ZYDIS_MNEMONIC_UD2;
 	}
 }
 

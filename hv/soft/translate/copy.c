@@ -337,6 +337,7 @@ void x_copy(struct xl *x, struct xinsn *xi)
 	for (int i = 0; i < e.nsub; i++)
 		if (e.sub[i].load)
 			x_get(x, e.sub[i].host, e.sub[i].guest);
+	x->op_fs = x->fs;
 	encode(x, xi, &e);
 	for (int i = 0; i < e.nsub; i++)
 		if (e.sub[i].store)

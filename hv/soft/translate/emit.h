@@ -78,9 +78,12 @@ struct xl {
 	s64 gpa32;		/* sign-extended low half of gpa */
 	const u8 *code;		/* the guest's bytes */
 	u32 avail;
-	u32 n;
+	u32 n, max;
+	bool straddles;		/* the instruction behind the block reaches into the next page */
 	struct xinsn *x;
 	enum flags_at fs;
+	enum flags_at op_fs;	/* fs when the copied instruction itself runs */
+	struct block_map map[MAX_BLOCK_INSNS];
 	struct cold cold[MAX_COLD];
 	u32 ncold;
 	struct exit_link *links;
@@ -318,6 +321,8 @@ void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op
 	     bool write);
 void x_stack_check(struct xl *x, const struct xinsn *xi, u32 size, bool write);
 void x_rip(struct xl *x, int reg, s64 gpa32_target);
+/* ... at the instruction behind xi. */
+void x_exit_behind(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
 void x_exit_if(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
 void x_cold(struct xl *x);
 /* A direct jump at rel32 to code of the same page. */
@@ -336,6 +341,13 @@ void x_div(struct xl *x, struct xinsn *xi);
 void x_branch(struct xl *x, struct xinsn *xi);
 void x_goto(struct xl *x, s64 gpa32_target);
 void x_indirect(struct xl *x);
+
+/* interrupts.c */
+/* Falls back to emulation for every STI whose shadow cannot end in line. */
+void x_settle(struct xl *x);
+void x_sti(struct xl *x, struct xinsn *xi);
+/* Behind the instruction in STI's shadow: an interrupt that waited leaves now. */
+void x_shadow_ends(struct xl *x, struct xinsn *xi);
 
 /* stack.c */
 bool x_stack_inline(const struct xl *x, const struct xinsn *xi);

@@ -10,6 +10,7 @@
 /* enum soft_exit */
 #define SOFT_LINK 5
 #define SOFT_LOOKUP 6
+#define SOFT_HOST_FAULT 13
 
 	.text
 
@@ -149,6 +150,12 @@ func soft_thunk_jc_miss
 	save_guest 0
 	mov	%rbp, OFF_RIP(%rsp)
 	mov	$SOFT_LOOKUP, %eax
+	jmp	soft_leave
+
+/* A fault's handler sent us here from translated code; v->rip and flags are set. */
+func soft_thunk_fault
+	save_guest 0
+	mov	$SOFT_HOST_FAULT, %eax
 	jmp	soft_leave
 
 /* Called; behind the call: gpa32 of where the guest stands, enum soft_exit. */

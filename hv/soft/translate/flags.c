@@ -40,6 +40,8 @@ void x_flags_liveness(struct xl *x)
 	for (u32 i = x->n; i-- > 0;) {
 		struct xinsn *xi = &x->x[i];
 
+		if (i && x->x[i - 1].kind == K_STI)	/* may leave behind it */
+			live = FLAGS_ALL;
 		xi->live_out = live;
 		if (leaves_exactly(xi))
 			live = FLAGS_ALL;

@@ -89,6 +89,12 @@ void x_exit_if(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why)
 	c->gpa32 = x->gpa32 + xi->off;
 }
 
+void x_exit_behind(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why)
+{
+	x_exit_if(x, xi, cc, why);
+	x->cold[x->ncold - 1].gpa32 += xi->zi.length;
+}
+
 static int segment_of(const ZydisDecodedOperand *op)
 {
 	switch (op->mem.segment) {

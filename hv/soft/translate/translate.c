@@ -137,6 +137,7 @@ static void emit(struct xl *x, struct xinsn *xi)
 		e8(x, 0);
 		break;
 	case K_STI:
+		x_sti(x, xi);
 		break;
 	case K_TRAP:
 		trap_exit(x, xi);
@@ -218,11 +219,15 @@ static bool decode_one(struct xl *x, u32 off)
 
 static u32 decode(struct xl *x)
 {
-	u32 off = 0, max = x->mode & (MODE_ONE | MODE_BOUNCE) ? 1 : MAX_BLOCK_INSNS;
+	u32 off = 0;
 
-	while (x->n < max && off < x->avail && decode_one(x, off)) {
-		struct xinsn *xi = &x->x[x->n - 1];
+	while (x->n < x->max && off < x->avail) {
+		struct xinsn *xi = &x->x[x->n];
 
+		if (!decode_one(x, off)) {
+			x->straddles = true;
+			break;
+		}
 		off += xi->zi.length;
 		if (xi->last)
 			break;
@@ -249,6 +254,11 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 	b->size = (u16)size;
 	b->insns = (u16)x->n;
 	b->code_size = (u32)(x->p - x->start);
+	b->code = to_rx(x->s, x->start);
+	b->map = soft_meta_alloc(x->s, sizeof(*b->map) * x->n);
+	if (!b->map)
+		return NULL;
+	host_memcpy(b->map, x->map, sizeof(*b->map) * x->n);
 	b->nlinks = x->nlinks;
 	b->links = x->links;
 	for (u32 i = 0; i < b->nlinks; i++)
@@ -303,8 +313,8 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->x = s->insn_scratch;
 	copy_code(buf, host, off, host2, &x->avail);
 	x->code = buf;
-	if (host2)	/* only the instruction that reaches into the second page */
-		x->mode |= MODE_ONE;
+	x->max = host2 || (mode & (MODE_ONE | MODE_BOUNCE)) ? 1 : MAX_BLOCK_INSNS;
+	x->straddles = false;
 	size = decode(x);
 	if (!x->n)
 		return SOFT_STRADDLES;
@@ -316,10 +326,18 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->b = b;
 	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
 	x->end = s->rw + s->size;
+	x_settle(x);
 	x_flags_liveness(x);
 	entries(x);
-	for (u32 i = 0; i < x->n && !x->full; i++)
+	for (u32 i = 0; i < x->n && !x->full; i++) {
+		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);
+		x->op_fs = FLAGS_MEM;
 		emit(x, &x->x[i]);
+		if (i && x->x[i - 1].kind == K_STI)
+			x_shadow_ends(x, &x->x[i]);
+		x->map[i].guest = (u16)(x->x[i].off |
+					(x->op_fs == FLAGS_HOST ? BLOCK_MAP_HOST_FLAGS : 0));
+	}
 	finish(x, size);
 	if (x->full || !describe(x, size, mode))
 		return NULL;

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * KVM_CHECK_EXTENSION and KVM_ENABLE_CAP of a VM (KVM API sections 4.4, 4.37,
+ * 7, 8). What is not in the list is not there and answers 0.
+ */
+#include <errno.h>
+
+#include "api.h"
+
+static const struct {
+	u32 cap, answer;
+} caps[] = {
+	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_HLT, 1 },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1 },
+	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_SET_TSS_ADDR, 1 },
+	{ KVM_CAP_EXT_CPUID, 1 },
+	{ KVM_CAP_EXT_EMUL_CPUID, 1 },
+	{ KVM_CAP_CLOCKSOURCE, 1 },
+	{ KVM_CAP_NR_MEMSLOTS, VM_MAX_SLOTS },
+	{ KVM_CAP_PIT, 1 },
+	{ KVM_CAP_NOP_IO_DELAY, 1 },
+	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET },
+	{ KVM_CAP_COALESCED_PIO, 1 },
+	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG2, GUESTDBG_VALID },
+	{ KVM_CAP_REINJECT_CONTROL, 1 },
+	{ KVM_CAP_IRQ_ROUTING, VM_MAX_GSI },
+	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
+	{ KVM_CAP_MCE, MCE_BANKS },
+	{ KVM_CAP_IRQFD, 1 },
+	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
+	{ KVM_CAP_PIT2, 1 },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_PIT_STATE2, 1 },
+	{ KVM_CAP_IOEVENTFD, 1 },
+	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+	{ KVM_CAP_ADJUST_CLOCK,
+	  KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+	{ KVM_CAP_ENABLE_CAP, 1 },
+	{ KVM_CAP_ENABLE_CAP_VM, 1 },
+	{ KVM_CAP_XSAVE, 1 },
+	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
+	{ KVM_CAP_XCRS, 1 },
+	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_TSC_CONTROL, 1 },
+	{ KVM_CAP_VM_TSC_CONTROL, 1 },
+	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS },
+	{ KVM_CAP_MAX_VCPU_ID, VM_MAX_VCPU_ID },
+	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	{ KVM_CAP_KVMCLOCK_CTRL, 1 },
+	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_SYNC_REGS, KVM_SYNC_FIELDS },
+	{ KVM_CAP_X2APIC_API,
+	  KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_MSR_PLATFORM_INFO, 1 },
+	{ KVM_CAP_EXCEPTION_PAYLOAD, 1 },
+	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1 },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+	  KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET },
+	{ KVM_CAP_SREGS2, 1 },
+	{ KVM_CAP_VCPU_ATTRIBUTES, 1 },
+	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
+};
+
+long api_check_extension(u64 cap)
+{
+	u32 i;
+
+	if (cap == KVM_CAP_NR_VCPUS)
+		return MIN(host_cpu_count(), (u32)VM_MAX_VCPUS);
+	for (i = 0; i < ARRAY_SIZE(caps); i++)
+		if (caps[i].cap == cap)
+			return caps[i].answer;
+	return 0;
+}
+
+static long x2apic_api(struct vm *vm, u64 flags)
+{
+	if (flags & ~(u64)(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
+		return -EINVAL;
+	if (flags & KVM_X2APIC_API_USE_32BIT_IDS)
+		vm->x2apic_api_32bit = true;
+	if (flags & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		vm->x2apic_no_broadcast_quirk = true;
+	return 0;
+}
+
+static long manual_dirty_log(struct vm *vm, u64 flags)
+{
+	u64 allowed = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+	if (flags & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		allowed |= KVM_DIRTY_LOG_INITIALLY_SET;
+	if (flags & ~allowed)
+		return -EINVAL;
+	vm->manual_dirty_log = flags;
+	return 0;
+}
+
+/* May be set once, and not after the first vCPU has set it to the maximum. */
+static long max_vcpu_id(struct vm *vm, u64 id)
+{
+	long r = -EINVAL;
+
+	if (id > VM_MAX_VCPU_ID)
+		return -EINVAL;
+	host_mutex_lock(&vm->lock);
+	if (!vm->max_vcpu_id || vm->max_vcpu_id == id) {
+		vm->max_vcpu_id = (u32)id;
+		r = 0;
+	}
+	host_mutex_unlock(&vm->lock);
+	return r;
+}
+
+long api_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *c)
+{
+	if (c->flags)
+		return -EINVAL;
+	switch (c->cap) {
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return manual_dirty_log(vm, c->args[0]);
+	case KVM_CAP_X2APIC_API:
+		return x2apic_api(vm, c->args[0]);
+	case KVM_CAP_MAX_VCPU_ID:
+		return max_vcpu_id(vm, c->args[0]);
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		vm->platform_info_hidden = !c->args[0];
+		return 0;
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		vm->exception_payload = c->args[0];
+		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->triple_fault_event = c->args[0];
+		return 0;
+	}
+	return -EINVAL;
+}

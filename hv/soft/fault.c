@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Faults of the host CPU in translated code. Most guest faults are found by
+ * checks before an instruction runs; what is left is an unmasked x87 or SIMD
+ * exception, an instruction that this CPU refuses, and guest memory that the
+ * VM's owner has unmapped. The block's map says which guest instruction it
+ * was; its registers are where they always are, so the fault becomes a way
+ * out of translated code like any other.
+ */
+#include "soft.h"
+
+__thread struct vcpu *soft_running;
+
+static struct block *block_at(struct soft_vm *s, const u8 *rip)
+{
+	u32 lo = 0, hi = __atomic_load_n(&s->index_count, __ATOMIC_ACQUIRE);
+
+	while (lo < hi) {
+		u32 mid = (lo + hi) / 2;
+
+		if (s->index[mid]->code <= rip)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || rip >= s->index[lo - 1]->code + s->index[lo - 1]->code_size)
+		return NULL;
+	return s->index[lo - 1];
+}
+
+static const struct block_map *instruction_at(const struct block *b, const u8 *rip)
+{
+	u32 off = (u32)(rip - b->code), i = b->insns;
+
+	while (i && b->map[i - 1].host > off)
+		i--;
+	return i ? &b->map[i - 1] : NULL;
+}
+
+static u8 what(const struct vcpu *v, const struct host_fault *f)
+{
+	if (f->signal == HOST_SIGILL)
+		return EXC_UD;
+	if (f->signal != HOST_SIGFPE)
+		return HOST_FAULT_MEMORY;
+	if (f->trap == EXC_XM && !(v->cr4 & X86_CR4_OSXMMEXCPT))
+		return EXC_UD;
+	return (u8)f->trap;
+}
+
+static bool hook(struct host_fault *f)
+{
+	struct vcpu *v = soft_running;
+	struct soft_vm *s = v ? soft_vm(v->vm) : NULL;
+	const u8 *rip = (const u8 *)(uintptr_t)*f->rip;
+	const struct block_map *m;
+	struct block *b;
+
+	if (!v || rip < s->rx || rip >= s->rx + s->size || *f->gpr[REG_RSP] != (u64)(uintptr_t)v)
+		return false;
+	b = block_at(s, rip);
+	m = b ? instruction_at(b, rip) : NULL;
+	if (!m)
+		return false;
+	v->rip = v->code_delta + (u64)(s64)(s32)b->gpa + (m->guest & ~BLOCK_MAP_HOST_FLAGS);
+	if (m->guest & BLOCK_MAP_HOST_FLAGS)
+		v->arith = arith_from_rflags(*f->rflags);
+	soft_cpu(v)->host_fault = what(v, f);
+	*f->rip = (u64)(uintptr_t)soft_thunk_fault;
+	return true;
+}
+
+void soft_fault_init(void)
+{
+	host_fault_hook(hook);
+}

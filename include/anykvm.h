@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libanykvm: the KVM API in user space.
+ *
+ * A program that drives /dev/kvm drives this library by calling anykvm_open
+ * instead of open("/dev/kvm"), anykvm_ioctl instead of ioctl and anykvm_close
+ * instead of close. Requests, structures, exit reasons and errors are those of
+ * <linux/kvm.h> and of the kernel's KVM API documentation; what differs is in
+ * docs/api.md.
+ *
+ * Descriptors are real ones (memory files, always close-on-exec): mmap, poll,
+ * fstat, dup and fcntl of the C library work on them. The memory of a vCPU's
+ * descriptor is KVM_GET_VCPU_MMAP_SIZE bytes: struct kvm_run, then the data of
+ * port accesses, then the ring of coalesced accesses.
+ *
+ * All functions may be called from any thread. The thread that calls KVM_RUN
+ * is the vCPU. A signal that is handled on it meanwhile ends KVM_RUN with
+ * EINTR; for that the library defines sigaction() and signal() in place of
+ * the C library's, with the same behaviour.
+ *
+ * After fork(), VM and vCPU descriptors do not work in the child (EIO).
+ */
+#ifndef ANYKVM_H
+#define ANYKVM_H
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A system descriptor, as open("/dev/kvm", flags) gives. flags: O_RDWR,
+ * O_CLOEXEC; others are ignored.
+ *
+ * The descriptor, or -1 with errno: EMFILE, ENFILE, ENOMEM.
+ */
+int anykvm_open(int flags);
+
+/*
+ * The ioctl of a system, VM or vCPU descriptor, with its one argument, as
+ * ioctl(2).
+ *
+ * The request's result (0 or more), or -1 with errno: EBADF (not open), ENOTTY
+ * (no descriptor of this library, or no such request), EFAULT (the argument
+ * points nowhere), EIO (after fork), or what the request's documentation says.
+ */
+int anykvm_ioctl(int fd, unsigned long request, ...);
+
+/*
+ * Closes a descriptor of this library. A VM goes when its last descriptor and
+ * those of its vCPUs are closed. Closing with close(2) instead leaves the
+ * object behind until the number is used again.
+ *
+ * 0, or -1 with errno: EBADF (not a descriptor of this library).
+ */
+int anykvm_close(int fd);
+
+/*
+ * True when fd is open and refers to an object of this library, also when it
+ * is a duplicate that the library has not seen being made. Does not change
+ * errno.
+ */
+bool anykvm_is(int fd);
+
+/*
+ * Another descriptor of the same object, as dup(2), which must be closed too.
+ *
+ * The descriptor, or -1 with errno: EBADF, EMFILE.
+ */
+int anykvm_dup(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
