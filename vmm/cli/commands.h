@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The commands of anykvm. Each takes what follows its name; gives the exit status. */
+#ifndef VMM_CLI_COMMANDS_H
+#define VMM_CLI_COMMANDS_H
+
+int command_run(int argc, char **argv);
+int command_info(int argc, char **argv);
+
+/* The help of each, on standard output. */
+void help_run(void);
+void help_info(void);
+
+#endif

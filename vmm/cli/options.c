@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parsing of options by a table. Options are taken by their whole name only,
+ * so that a new one never changes what an old command line means.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "../error.h"
+#include "options.h"
+
+#define HELP_COLUMN 24
+
+int parse_number(const char *s, u64 *n)
+{
+	u64 v = 0;
+
+	if (!*s)
+		return -1;
+	for (; *s; s++) {
+		u64 digit = (u64)(*s - '0');
+
+		if (*s < '0' || *s > '9' || v > (UINT64_MAX - digit) / 10)
+			return -1;
+		v = v * 10 + digit;
+	}
+	*n = v;
+	return 0;
+}
+
+int parse_size(const char *s, u64 *size)
+{
+	static const char units[] = "KMGT";
+	size_t len = strlen(s);
+	char digits[24];
+	const char *unit;
+	int shift = 0;
+
+	if (len > 1 && (s[len - 1] == 'B' || s[len - 1] == 'b'))
+		len--;		/* 512MB and 512MiB, too */
+	if (len > 1 && s[len - 1] == 'i')
+		len--;
+	unit = len ? strchr(units, s[len - 1] & ~0x20) : NULL;
+	if (unit && *unit) {
+		shift = 10 * (int)(unit - units + 1);
+		len--;
+	} else if (s[len]) {
+		return -1;
+	}
+	if (len >= sizeof(digits))
+		return -1;
+	memcpy(digits, s, len);
+	digits[len] = 0;
+	if (parse_number(digits, size) < 0 || *size > UINT64_MAX >> shift)
+		return -1;
+	*size <<= shift;
+	return 0;
+}
+
+static const struct option_def *find(const struct option_def *table, const char *arg, size_t len)
+{
+	for (; table->name; table++)
+		if (strlen(table->name) == len && !memcmp(table->name, arg, len))
+			return table;
+	return NULL;
+}
+
+int options_parse(const struct option_def *table, void *ctx, int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		const char *arg = argv[i], *value = strchr(arg, '=');
+		size_t len = value ? (size_t)(value - arg) : strlen(arg);
+		const struct option_def *o = find(table, arg, len);
+
+		if (!strcmp(arg, "--help") || !strcmp(arg, "-h"))
+			return 1;
+		if (!o && arg[0] != '-')
+			return error("unexpected argument '%s' (try --help)", arg);
+		if (!o)
+			return error("unknown option '%.*s' (try --help)", (int)len, arg);
+		if (!o->arg && value)
+			return error("option %s takes no value", o->name);
+		if (value)
+			value++;
+		else if (o->arg && ++i == argc)
+			return error("option %s needs a value (%s)", o->name, o->arg);
+		else if (o->arg)
+			value = argv[i];
+		if (o->set(ctx, value) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void print_help_text(const char *text)
+{
+	const char *end;
+
+	while ((end = strchr(text, '\n'))) {
+		printf("%.*s\n%*s", (int)(end - text), text, HELP_COLUMN, "");
+		text = end + 1;
+	}
+	printf("%s\n", text);
+}
+
+void options_print(const struct option_def *table)
+{
+	for (; table->name; table++) {
+		int n = printf("  %s%s%s", table->name, table->arg ? " " : "",
+			       table->arg ? table->arg : "");
+
+		printf("%*s", n < HELP_COLUMN ? HELP_COLUMN - n : 1, "");
+		print_help_text(table->help);
+	}
+	printf("  %-*s%s\n", HELP_COLUMN - 2, "--help", "show this help");
+}

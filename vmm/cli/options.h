@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Command line options: one table a command gives both the parsing and the
+ * help text.
+ */
+#ifndef VMM_CLI_OPTIONS_H
+#define VMM_CLI_OPTIONS_H
+
+#include "../types.h"
+
+struct option_def {
+	const char *name;	/* with its dashes; NULL ends the table */
+	const char *arg;	/* name of its argument for the help, or NULL: it has none */
+	const char *help;	/* "\n" begins a further line */
+	/* 0, or -1 after an error line; value is NULL for an option without argument */
+	int (*set)(void *ctx, const char *value);
+};
+
+#define EXIT_USAGE 2
+
+/*
+ * Parses argv[0..argc-1], which are all options (--name VALUE or --name=VALUE).
+ * 0, 1 when --help was among them, or -1 after an error line.
+ */
+int options_parse(const struct option_def *table, void *ctx, int argc, char **argv);
+
+/* The lines of the table on standard output. */
+void options_print(const struct option_def *table);
+
+/*
+ * A size such as 512M, 2G or 1048576: bytes, KiB, MiB, GiB or TiB. 0, or -1
+ * when it is none; says nothing.
+ */
+int parse_size(const char *s, u64 *size);
+
+/* A decimal number without sign. 0, or -1 when it is none; says nothing. */
+int parse_number(const char *s, u64 *n);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command "run": a machine from its start through its resets to its end.
+ * The main thread runs the event loop (terminal, signals, timers) while the
+ * CPUs' threads run the guest.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../backends/signals.h"
+#include "../backends/terminal.h"
+#include "../error.h"
+#include "../machine/machine.h"
+#include "../machine/probe.h"
+#include "../machine/trace.h"
+#include "commands.h"
+#include "options.h"
+
+#define DEFAULT_MEMORY (512 * MIB)
+#define DEFAULT_CMDLINE "console=ttyS0"
+#define TRACES_MAX 4
+
+enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
+
+struct run {
+	struct machine_config config;
+	enum engine_choice engine;
+	bool no_reboot;
+	const char *traces[TRACES_MAX];
+	unsigned int ntraces;
+
+	struct kvm kvm;
+	struct loop *loop;
+	struct signals *signals;
+	struct terminal *terminal;
+	struct timer *sampler;
+	struct machine *machine;	/* NULL between two */
+	int status;
+};
+
+/* --- options -------------------------------------------------------------------- */
+
+static int set_engine(void *ctx, const char *value)
+{
+	static const char *const name[] = { "auto", "soft", "kvm" };
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++)
+		if (!strcmp(value, name[i])) {
+			r->engine = (enum engine_choice)i;
+			return 0;
+		}
+	return error("--engine takes auto, soft or kvm, not '%s'", value);
+}
+
+static int set_cpus(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	u64 n;
+
+	if (parse_number(value, &n) < 0 || n < 1 || n > MACHINE_CPUS_MAX)
+		return error("--cpus takes a number from 1 to %d, not '%s'", MACHINE_CPUS_MAX,
+			     value);
+	r->config.boot.cpus = (unsigned int)n;
+	return 0;
+}
+
+static int set_memory(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	u64 size;
+
+	if (parse_size(value, &size) < 0)
+		return error("--memory takes a size such as 512M or 2G, not '%s'", value);
+	if (size < 2 * MIB)
+		return error("--memory %s is too small: at least 2M are needed", value);
+	if (size > 64 * 1024 * GIB)
+		return error("--memory %s is too large: at most 64T can be given", value);
+	r->config.memory = align_down(size, 4096);
+	return 0;
+}
+
+static int set_kernel(void *ctx, const char *value)
+{
+	((struct run *)ctx)->config.boot.kernel = value;
+	return 0;
+}
+
+static int set_initrd(void *ctx, const char *value)
+{
+	((struct run *)ctx)->config.boot.initrd = value;
+	return 0;
+}
+
+static int set_append(void *ctx, const char *value)
+{
+	((struct run *)ctx)->config.boot.cmdline = value;
+	return 0;
+}
+
+static int set_no_reboot(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->no_reboot = true;
+	return 0;
+}
+
+static int set_debug_port(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->config.debug_port = true;
+	return 0;
+}
+
+static int set_trace(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->ntraces == TRACES_MAX)
+		return error("too many --trace options");
+	r->traces[r->ntraces++] = value;
+	return 0;
+}
+
+static const struct option_def options[] = {
+	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
+	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
+	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
+	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
+	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
+	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
+	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
+	{ "--debug-port", NULL, "print what the guest writes to ports 0x402 and 0xe9",
+	  set_debug_port },
+	{ "--trace", "WHAT[=FILE]", "exits: print each exit to this program\n"
+	  "time: tell at the end where the CPUs' time went", set_trace },
+	{ NULL, NULL, NULL, NULL },
+};
+
+void help_run(void)
+{
+	printf("usage: anykvm run --kernel FILE [OPTION]...\n\n"
+	       "Boots a kernel in a virtual machine. Its serial port is this terminal:\n"
+	       "Ctrl-A x ends the machine, Ctrl-A h lists what else there is. The guest's\n"
+	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
+	       "options:\n");
+	options_print(options);
+}
+
+/* --- the engine ------------------------------------------------------------------- */
+
+static int open_engine(struct run *r)
+{
+	enum kvm_engine engine = KVM_ENGINE_SOFT;
+	struct probe_result probe;
+	int err;
+
+	if (r->engine == ENGINE_AUTO) {
+		engine = probe_choose(&probe);
+		fprintf(stderr, "anykvm: engine: %s (/dev/kvm: %s)\n", kvm_engine_name(engine),
+			probe.why);
+	} else if (r->engine == ENGINE_KVM) {
+		engine = KVM_ENGINE_KERNEL;
+	}
+	err = kvm_open(&r->kvm, engine);
+	if (err < 0)
+		return error("cannot open %s: %s", engine == KVM_ENGINE_KERNEL ? "/dev/kvm" :
+			     "the software engine", strerror(-err));
+	return 0;
+}
+
+/* --- events ------------------------------------------------------------------------- */
+
+static void end_machine(struct run *r, enum machine_end why)
+{
+	if (r->machine)
+		machine_set_end(r->machine, why);
+	else
+		loop_stop(r->loop);
+}
+
+static void on_quit(void *ctx)
+{
+	end_machine(ctx, MACHINE_QUIT);
+}
+
+static void on_gone(void *ctx)
+{
+	end_machine(ctx, MACHINE_FAILED);
+}
+
+static void on_info(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_info(r->machine);
+}
+
+static void on_sample(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_sample(r->machine);
+	timer_set(r->sampler, monotonic_ns() + TRACE_SAMPLE_NS);
+}
+
+/* --- running ------------------------------------------------------------------------- */
+
+/* One life of the machine: why it ended. */
+static enum machine_end run_once(struct run *r)
+{
+	enum machine_end end = MACHINE_FAILED;
+
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, terminal_chardev(r->terminal));
+	if (!r->machine)
+		return end;
+	terminal_raw();
+	terminal_hurry(r->terminal, false);
+	if (machine_start(r->machine) < 0)
+		machine_set_end(r->machine, MACHINE_FAILED);
+	loop_run(r->loop);
+	/* nobody empties the terminal's buffer while the CPUs are waited for */
+	terminal_hurry(r->terminal, true);
+	machine_stop(r->machine);
+	end = machine_get_end(r->machine);
+	machine_free(r->machine);
+	r->machine = NULL;
+	return end;
+}
+
+static void run_machine(struct run *r)
+{
+	enum machine_end end;
+
+	do {
+		end = run_once(r);
+	} while (end == MACHINE_RESET && !r->no_reboot && !signals_received(r->signals));
+	r->status = end == MACHINE_FAILED || end == MACHINE_RUNNING;
+}
+
+static int set_up(struct run *r)
+{
+	const struct terminal_ops ops = { on_quit, on_info, on_gone, r };
+	unsigned int i;
+
+	for (i = 0; i < r->ntraces; i++)
+		if (trace_add(&r->config.trace, r->traces[i], r->config.boot.cpus) < 0)
+			return -1;
+	if (open_engine(r) < 0)
+		return -1;
+	r->loop = loop_new();
+	if (!r->loop)
+		return error("cannot create the event loop");
+	r->signals = signals_new(r->loop, on_quit, r);
+	if (!r->signals)
+		return -1;
+	r->terminal = terminal_new(r->loop, &ops);
+	if (!r->terminal)
+		return -1;
+	if (trace_samples(r->config.trace)) {
+		r->sampler = timer_new(r->loop, on_sample, r);
+		if (!r->sampler)
+			return error("cannot create the sampling timer");
+		on_sample(r);
+	}
+	return 0;
+}
+
+static void tear_down(struct run *r)
+{
+	terminal_free(r->terminal);
+	trace_finish(r->config.trace);
+	timer_free(r->sampler);
+	if (r->kvm.fd >= 0)
+		kvm_close(&r->kvm);
+	signals_free(r->signals);	/* may end the process */
+	loop_free(r->loop);
+}
+
+int command_run(int argc, char **argv)
+{
+	struct run r = {
+		.config = {
+			.boot = { .cmdline = DEFAULT_CMDLINE, .cpus = 1 },
+			.memory = DEFAULT_MEMORY,
+		},
+		.kvm = { .fd = -1 },
+		.status = 1,
+	};
+	int err = options_parse(options, &r, argc, argv);
+
+	if (err > 0) {
+		help_run();
+		return 0;
+	}
+	if (err < 0)
+		return EXIT_USAGE;
+	if (!r.config.boot.kernel)
+		return error("run needs --kernel FILE (try --help)"), EXIT_USAGE;
+	if (set_up(&r) == 0)
+		run_machine(&r);
+	tear_down(&r);
+	return r.status;
+}

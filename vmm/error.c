@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Error lines. A line is put together first and written with one call, so that
+ * lines of several threads do not mix.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+
+int error(const char *fmt, ...)
+{
+	char line[1024];
+	size_t len;
+	va_list ap;
+
+	strcpy(line, "anykvm: ");
+	len = strlen(line);
+	va_start(ap, fmt);
+	vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
+	va_end(ap);
+	strcat(line, "\n");
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		return -1;
+	return -1;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Telling the user: every error is one line on standard error, "anykvm: ...",
+ * said where it happens; callers only pass the failure on.
+ */
+#ifndef VMM_ERROR_H
+#define VMM_ERROR_H
+
+/* One line "anykvm: <text>". Returns -1, so that "return error(...)" reads well. */
+int error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

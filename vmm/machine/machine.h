@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The machine: a virtual machine of the KVM API with memory, interrupt
+ * controllers, CPUs and devices, from its start to its power-off. A reset
+ * makes a new one, so nothing of the old state can stay.
+ */
+#ifndef VMM_MACHINE_MACHINE_H
+#define VMM_MACHINE_MACHINE_H
+
+#include "../backends/chardev.h"
+#include "../backends/loop.h"
+#include "../boot/boot.h"
+#include "../devices/bus.h"
+#include "../kvm.h"
+#include "memory.h"
+
+#define MACHINE_CPUS_MAX 1024
+
+struct trace;
+struct vcpu;
+
+struct machine_config {
+	struct boot_config boot;	/* with the number of CPUs */
+	u64 memory;			/* bytes */
+	bool debug_port;		/* ports 0x402 and 0xe9 print to standard error */
+	struct trace *trace;		/* or NULL */
+};
+
+/* Why a machine ended. */
+enum machine_end {
+	MACHINE_RUNNING,
+	MACHINE_OFF,		/* the guest turned it off */
+	MACHINE_RESET,		/* the guest asks for a reset */
+	MACHINE_QUIT,		/* the user asks for its end */
+	MACHINE_FAILED,		/* told in an error line */
+};
+
+struct machine {
+	const struct kvm *kvm;
+	const struct machine_config *config;
+	struct loop *loop;
+	int vm;
+	struct guest_memory mem;
+	struct boot_entry entry;
+	struct bus ports, mmio;
+	struct uart *uart;
+	struct rtc *rtc;
+	struct i8042 *i8042;
+	struct acpi_pm *acpi_pm;
+	struct reset_ports *reset_ports;
+	struct vcpu *vcpus;	/* config->boot.cpus of them */
+	unsigned int cpus;	/* how many of those are made */
+	size_t run_size;	/* of a vCPU's run structure */
+	u32 tsc_khz;		/* 0: unknown */
+	int end;		/* enum machine_end, atomic */
+};
+
+/*
+ * A machine with its kernel loaded, ready to start; NULL after an error line.
+ * kvm, config, loop and console must outlive it.
+ */
+struct machine *machine_new(const struct kvm *kvm, const struct machine_config *config,
+			    struct loop *loop, struct chardev *console);
+/* Starts the CPUs: 0, or -1 after an error line. */
+int machine_start(struct machine *m);
+/* Makes every CPU leave the guest and waits for it. */
+void machine_stop(struct machine *m);
+/* Of a stopped machine. */
+void machine_free(struct machine *m);
+
+/* Notes why the machine ends (the first reason counts) and stops the loop. */
+void machine_set_end(struct machine *m, enum machine_end why);
+enum machine_end machine_get_end(const struct machine *m);
+
+/* Has every CPU tell its registers on standard error. */
+void machine_info(struct machine *m);
+/* Has every CPU give the trace a sample of where it is. */
+void machine_sample(struct machine *m);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Guest memory. It is one anonymous mapping without reserved swap, so a page
+ * costs the host nothing until the guest touches it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../error.h"
+#include "memory.h"
+
+int memory_create(struct guest_memory *m, u64 size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	memset(m, 0, sizeof(*m));
+	if (p == MAP_FAILED)
+		return error("cannot reserve %llu MiB of guest memory: %s",
+			     (unsigned long long)(size / MIB), strerror(errno));
+	m->host = p;
+	m->size = size;
+	m->low = size < MEMORY_LOW_MAX ? size : MEMORY_LOW_MAX;
+	m->high = size - m->low;
+	return 0;
+}
+
+void memory_destroy(struct guest_memory *m)
+{
+	if (m->host)
+		munmap(m->host, m->size);
+	memset(m, 0, sizeof(*m));
+}
+
+void *memory_ptr(const struct guest_memory *m, u64 gpa, u64 len)
+{
+	if (gpa <= m->low && len <= m->low - gpa)
+		return m->host + gpa;
+	if (gpa < MEMORY_HIGH_BASE)
+		return NULL;
+	gpa -= MEMORY_HIGH_BASE;
+	if (gpa <= m->high && len <= m->high - gpa)
+		return m->host + m->low + gpa;
+	return NULL;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A virtual CPU: its descriptor, its thread and the handling of its exits. */
+#ifndef VMM_MACHINE_VCPU_H
+#define VMM_MACHINE_VCPU_H
+
+#include <pthread.h>
+
+#include "machine.h"
+
+/* What another thread asks of a CPU. */
+#define VCPU_STOP (1 << 0)
+#define VCPU_INFO (1 << 1)
+#define VCPU_SAMPLE (1 << 2)
+
+struct vcpu {
+	struct machine *m;
+	unsigned int id;	/* also its APIC id */
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	bool started;
+	u32 requests;		/* VCPU_*, atomic */
+};
+
+/* Makes vCPU id and sets it up for the start: 0, or -1 after an error line. */
+int cpu_create(struct vcpu *v, struct machine *m, unsigned int id);
+void cpu_destroy(struct vcpu *v);
+int cpu_start(struct vcpu *v);
+/* Makes the CPU leave the guest and do what is asked. */
+void cpu_request(struct vcpu *v, u32 what);
+void cpu_join(struct vcpu *v);
+
+/* --- cpu_setup.c: the registers before the first instruction ---------------- */
+
+int cpu_setup(struct vcpu *v);
+
+/* --- cpuid.c ---------------------------------------------------------------- */
+
+/* Gives vCPU v the CPUID that its engine supports, made true for this machine. */
+int cpuid_setup(struct vcpu *v);
+/* The entries for CPU id of cpus in place; returns their new number (at most max). */
+unsigned int cpuid_adjust(struct kvm_cpuid_entry2 *e, unsigned int n, unsigned int max,
+			  unsigned int id, unsigned int cpus, u32 tsc_khz);
+
+/* --- registers.c ------------------------------------------------------------- */
+
+/* Tells the CPU's registers and the code at its instruction pointer on standard error. */
+void registers_print(const struct vcpu *v, const char *title);
+
+#endif
