@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The short names for what Meson and the scripts do. `make help` lists them.
+
+BUILD ?= build
+SANITIZE_BUILD ?= build-sanitize
+JOBS ?= $(shell nproc)
+PYTEST ?= python3 -m pytest
+export ANYKVM ?= $(CURDIR)/$(BUILD)/anykvm
+# The system's Python, which has pytest from its package.
+export PATH := /usr/bin:$(PATH)
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS)
+
+help:
+	@echo 'make                builds $(BUILD)/anykvm (installing the packages it lacks)'
+	@echo 'make run            boots a Debian kernel to a shell on this terminal'
+	@echo 'make test           every test: unit, native comparison, KVM selftests, whole guests'
+	@echo 'make test-unit, test-native, test-api, test-guests   one suite of them'
+	@echo 'make test-sanitize  unit tests under the address and undefined-behaviour sanitizers'
+	@echo 'make bench          a table of anykvm beside QEMU TCG and the host itself'
+	@echo 'make deps           installs the Debian packages that all of this needs'
+	@echo 'make clean          removes what was built (downloaded guests stay cached)'
+
+deps:
+	@scripts/deps all
+
+$(BUILD)/build.ninja:
+	@scripts/deps build
+	@meson setup $(BUILD)
+
+$(SANITIZE_BUILD)/build.ninja:
+	@scripts/deps build
+	@meson setup $(SANITIZE_BUILD) -Db_sanitize=address,undefined
+
+run: all
+	@scripts/deps guests
+	@scripts/run $(RUN_ARGS)
+
+test: all
+	@scripts/deps all
+	@tests/run $(SUITES)
+
+test-unit test-native test-api test-guests: all
+	@scripts/deps all
+	@tests/run $(@:test-%=%)
+
+test-sanitize: $(SANITIZE_BUILD)/build.ninja
+	@ninja -C $(SANITIZE_BUILD) -j $(JOBS)
+	@BUILD=$(SANITIZE_BUILD) tests/run unit native
+
+bench: all
+	@scripts/deps all
+	@bench/run $(BENCH_ARGS)
+
+clean:
+	rm -rf $(BUILD) $(SANITIZE_BUILD)
+
+.PHONY: all help deps run test test-unit test-native test-api test-guests test-sanitize bench clean

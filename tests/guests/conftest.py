@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Common to the tests of whole guests. --runner qemu tries the guests and the
+tests themselves under QEMU's TCG."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import images  # noqa: E402
+import machine  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--runner", choices=("anykvm", "qemu"), default="anykvm")
+    parser.addoption("--quick", action="store_true", default=bool(os.environ.get("QUICK")),
+                     help="a smaller set: what a CI run of twenty minutes can hold")
+
+
+@pytest.fixture(scope="session")
+def runner(request):
+    name = request.config.getoption("--runner")
+    if name == "anykvm" and not os.access(machine.anykvm_path(), os.X_OK):
+        pytest.fail(f"{machine.anykvm_path()} is not there: run make first")
+    return name
+
+
+@pytest.fixture
+def anykvm_only(runner):
+    if runner != "anykvm":
+        pytest.skip("about anykvm's own command line")
+
+
+@pytest.fixture
+def boot(runner):
+    """boot(kernel='cloud', mode='commands', ...): a Guest, ended after the test."""
+    guests = []
+
+    def start(kernel="cloud", mode=None, cpus=1, memory=512, append="", reboot=False, tty=False):
+        words = ["console=ttyS0", append]
+        if mode:
+            words.append(f"anykvm.test={mode} anykvm.cpus={cpus}")
+        guests.append(machine.Guest(machine.command(
+            runner, images.kernel(kernel), images.initrd(images.kernel_arch(kernel)),
+            " ".join(w for w in words if w), cpus, memory, reboot), tty=tty))
+        return guests[-1]
+
+    yield start
+    for g in guests:
+        g.kill()

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sizes, numbers and options of the command line. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "../../../vmm/cli/options.h"
+#include "vmm_test.h"
+
+static void test_sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		u64 size;
+	} good[] = {
+		{ "0", 0 }, { "1", 1 }, { "4096", 4096 }, { "4K", 4096 }, { "512M", 512 * MIB },
+		{ "2g", 2 * GIB }, { "2GiB", 2 * GIB }, { "1MB", MIB }, { "3T", 3072 * GIB },
+		{ "18446744073709551615", UINT64_MAX }, { "16777215T", 16777215ULL << 40 },
+	};
+	static const char *const bad[] = {
+		"", "M", "-1", "1 M", "1Q", "0x10", "1.5G", "18446744073709551616", "16777216T",
+		"99999999999999999999G", "1MM", "iB", "B", "00000000000000000000000000000001",
+	};
+	u64 v;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(parse_size(good[i].text, &v), 0);
+		assert_int_equal(v, good[i].size);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse_size(bad[i], &v), -1);
+}
+
+static const char *last;
+
+static int set_value(void *ctx, const char *value)
+{
+	last = value;
+	++*(int *)ctx;
+	return value && !strcmp(value, "bad") ? -1 : 0;
+}
+
+static void test_options(void **state)
+{
+	static const struct option_def table[] = {
+		{ "--with", "X", "takes one", set_value },
+		{ "--flag", NULL, "takes none", set_value },
+		{ NULL, NULL, NULL, NULL },
+	};
+	char *good[] = { "--with", "1", "--flag", "--with=--flag" };
+	char *help[] = { "--flag", "--help" };
+	char *lacking[] = { "--with" };
+	char *surplus[] = { "--flag=1" };
+	char *unknown[] = { "--wit", "1" };
+	char *word[] = { "word" };
+	char *refused[] = { "--with", "bad" };
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(options_parse(table, &n, 4, good), 0);
+	assert_int_equal(n, 3);
+	assert_string_equal(last, "--flag");
+	assert_int_equal(options_parse(table, &n, 2, help), 1);
+	assert_int_equal(options_parse(table, &n, 1, lacking), -1);
+	assert_int_equal(options_parse(table, &n, 1, surplus), -1);
+	assert_int_equal(options_parse(table, &n, 2, unknown), -1);
+	assert_int_equal(options_parse(table, &n, 1, word), -1);
+	assert_int_equal(options_parse(table, &n, 2, refused), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
