@@ -110,6 +110,9 @@ static int deliver_exception(struct vcpu *v)
 	bool has_error = e->has_error && vcpu_protected(v);
 	u32 error = e->error;
 
+	/* Faults push RF, so that the instruction's breakpoint does not hit again. */
+	if (vector != EXC_DB && vector != EXC_BP && vector != EXC_OF)
+		v->sysflags |= X86_FL_RF;
 	apply_payload(v);
 	e->pending = false;
 	v->mmio_reads = v->mmio_read_next = v->mmio_writes = 0;

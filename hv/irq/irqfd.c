@@ -6,9 +6,10 @@
  * KVM_IRQFD_FLAG_RESAMPLE the line stays asserted until the guest ends the
  * interrupt, then it falls and the resample eventfd is signalled.
  *
- * The list is read under vm->irq_lock and changed under irqfds.change too. The descriptors are copies of ours, so
- * what the caller does to his numbers does not matter; an irqfd whose eventfd
- * he closes without KVM_IRQFD_FLAG_DEASSIGN lives until the VM ends.
+ * The list is read under vm->irq_lock, and changed under irqfds.change too.
+ * The descriptors are copies of ours, so what the caller does to his numbers
+ * does not matter; an irqfd whose eventfd he closes without
+ * KVM_IRQFD_FLAG_DEASSIGN lives until the VM ends.
  */
 #include "internal.h"
 

@@ -44,16 +44,22 @@ static bool take_pending(struct pit *p)
 	return old > 1;
 }
 
+/* A tick that nobody took will be ended by nobody. */
+static void went_out(struct pit *p, int taken)
+{
+	if (taken <= 0)
+		pit_reset_reinjection(p);
+	lapic_pit_nmi(p->vm);
+}
+
 /* The guest ended the interrupt of GSI 0. Under vm->irq_lock. */
 void pit_ack(struct pit *p)
 {
 	if (!pit_wants_ack(p))
 		return;
 	__atomic_store_n(&p->acked, true, __ATOMIC_SEQ_CST);
-	if (take_pending(p) && may_tick(p)) {
-		irq_pulse_locked(p->vm, IRQ_SOURCE_PIT, 0);
-		lapic_pit_nmi(p->vm);
-	}
+	if (take_pending(p) && may_tick(p))
+		went_out(p, irq_pulse_locked(p->vm, IRQ_SOURCE_PIT, 0));
 }
 
 /* What came while GSI 0 was masked is gone, and nobody will end it. */
@@ -96,10 +102,8 @@ static void timer_rings(void *arg)
 		return;
 	if (pit_wants_ack(p))
 		add_pending(p, n);
-	if (may_tick(p)) {
-		irq_pulse(p->vm, IRQ_SOURCE_PIT, 0);
-		lapic_pit_nmi(p->vm);
-	}
+	if (may_tick(p))
+		went_out(p, irq_pulse(p->vm, IRQ_SOURCE_PIT, 0));
 }
 
 void pit_arm_ticks(struct pit *p)

@@ -124,6 +124,14 @@ struct block *soft_find(struct vcpu *v, u32 mode)
 	return b ? b : translate(v, e, linear, mode);
 }
 
+enum soft_exit soft_go(struct vcpu *v, u8 *code)
+{
+	if (!v->fpu_loaded)
+		soft_fpu_load(v);
+	soft_cpu(v)->stats.enters++;
+	return soft_enter(v, code);
+}
+
 /* Code for rip in the present mode: a block's indirect entry. */
 static u8 *code_for_rip(struct vcpu *v, struct block **found)
 {
@@ -254,6 +262,21 @@ static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
 	host_mutex_unlock(&s->lock);
 }
 
+static bool canonical(u64 a)
+{
+	return (u64)((s64)(a << 16) >> 16) == a;
+}
+
+/* A branch to a non-canonical address faults itself; RSP goes back with it. */
+static void undo_branch(struct vcpu *v)
+{
+	const s32 *info = (const s32 *)(uintptr_t)v->scratch[0];
+
+	v->rip = v->code_delta + (u64)(s64)info[0];
+	v->gpr[REG_RSP] -= (u64)(s64)info[1];
+	vcpu_raise_error(v, EXC_GP, 0);
+}
+
 static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -270,8 +293,14 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 	case SOFT_NEXT:
 		instruction_done(v);
 		return GO_ON;
-	case SOFT_REFETCH:
 	case SOFT_LOOKUP:
+		if (MODE_BITS(c->mode) == MODE_64 && !canonical(v->rip)) {
+			undo_branch(v);
+			return LEAVE;
+		}
+		instruction_done(v);
+		return GO_ON;
+	case SOFT_REFETCH:
 		return GO_ON;
 	case SOFT_LINK: {
 		struct exit_link *l = (struct exit_link *)(uintptr_t)v->scratch[0];
@@ -294,12 +323,18 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 	case SOFT_UD:
 		vcpu_raise(v, EXC_UD);
 		return LEAVE;
+	case SOFT_GP:
+		vcpu_raise_error(v, EXC_GP, 0);
+		return LEAVE;
 	case SOFT_HOST_FAULT:
 		if (c->host_fault == HOST_FAULT_MEMORY) {
 			*out = ENGINE_EFAULT;
 			return LEAVE;
 		}
-		vcpu_raise(v, c->host_fault);
+		if (c->host_fault == EXC_GP)
+			vcpu_raise_error(v, EXC_GP, 0);
+		else
+			vcpu_raise(v, c->host_fault);
 		return LEAVE;
 	default:
 		return internal_error(v, out);
@@ -323,7 +358,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 
 	if (!b)
 		return v->exc.pending ? LEAVE : internal_error(v, out);
-	r = came_back(v, soft_enter(v, b->indirect), out);
+	r = came_back(v, soft_go(v, b->indirect), out);
 	if (r == LEAVE && *out == ENGINE_REQUEST)
 		return r;	/* a fault: the instruction did not retire */
 	if (r == LEAVE && *out == ENGINE_USER && !v->mmio_writes)
@@ -377,10 +412,7 @@ static enum verdict once(struct vcpu *v, enum engine_exit *out)
 			return LEAVE;
 		return internal_error(v, out);
 	}
-	if (!v->fpu_loaded)
-		soft_fpu_load(v);
-	c->stats.enters++;
-	return came_back(v, soft_enter(v, code), out);
+	return came_back(v, soft_go(v, code), out);
 }
 
 static enum engine_exit soft_run(struct vcpu *v)

@@ -25,6 +25,15 @@
 
 #define INSN_RIP 16		/* insn.base of a RIP-relative operand */
 
+/* Memory operands that a mask cuts into elements, of which some are not accessed. */
+enum insn_mask {
+	MASK_NONE,
+	MASK_BITS,		/* element i by bit i of an opmask register, modulo elems */
+	MASK_PACKED,		/* as many of the first elements as the opmask has bits */
+	MASK_SIGNS,		/* by the sign of element i of a vector register */
+	MASK_WRITE,		/* as MASK_BITS, but the whole must be accessible */
+};
+
 struct insn {
 	u16 mnemonic;		/* ZYDIS_MNEMONIC_* */
 	u16 flags;		/* INSN_* */
@@ -54,6 +63,12 @@ struct insn {
 	u8 vvvv;		/* VEX.vvvv as a register number, 0 without VEX */
 	u8 category;		/* ZYDIS_CATEGORY_* */
 	u8 isa_ext;		/* ZYDIS_ISA_EXT_* */
+	/* The memory operand's elements and what it demands (decode/masked.c, translate/). */
+	u8 mask;		/* enum insn_mask */
+	u8 mask_reg;		/* opmask or vector register */
+	u8 mask_bits;		/* bits of the mask that count: broadcasts have more than elems */
+	u8 elem, elems;		/* bytes of an element in memory, how many there are */
+	u8 align;		/* misaligned is #GP; 0 or 1: any address will do */
 };
 
 /* Result of an emulated instruction. */

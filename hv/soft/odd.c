@@ -34,9 +34,9 @@ static u64 address_mask(const struct insn *in)
 	return in->addrsize == 8 ? ~0ull : in->addrsize == 4 ? 0xffffffffull : 0xffffull;
 }
 
-static enum emu run_bounced(struct vcpu *v, struct block *b)
+enum emu soft_run_bounced(struct vcpu *v, struct block *b)
 {
-	u32 end = (u32)soft_enter(v, b->indirect);
+	u32 end = (u32)soft_go(v, b->indirect);
 
 	switch (end) {
 	case SOFT_NEXT:
@@ -51,11 +51,30 @@ static enum emu run_bounced(struct vcpu *v, struct block *b)
 		vcpu_raise(v, EXC_UD);
 		return EMU_FAULT;
 	case SOFT_HOST_FAULT:
-		vcpu_raise(v, soft_cpu(v)->host_fault & 31);
+		if (soft_cpu(v)->host_fault == EXC_GP)
+			vcpu_raise_error(v, EXC_GP, 0);
+		else
+			vcpu_raise(v, soft_cpu(v)->host_fault & 31);
 		return EMU_FAULT;
 	default:
 		return EMU_UNHANDLED;
 	}
+}
+
+enum emu soft_check_alignment(struct vcpu *v, const struct insn *in, u64 linear)
+{
+	u32 size = in->mem_size;
+
+	if (in->align > 1 && (linear & (in->align - 1u))) {
+		vcpu_raise_error(v, EXC_GP, 0);
+		return EMU_FAULT;
+	}
+	if (in->align <= 1 && (soft_cpu(v)->mode & MODE_ALIGN) && size <= 8 &&
+	    !(size & (size - 1)) && (linear & (size - 1))) {
+		vcpu_raise_error(v, EXC_AC, 0);
+		return EMU_FAULT;
+	}
+	return EMU_NEXT;
 }
 
 /* rip is already past the instruction when this returns EMU_JUMP. */
@@ -72,12 +91,14 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 	if (in->seg == SEG_SS)
 		access |= MMU_STACK;
 	e = seg_linear(v, in->seg, ea, in->mem_size, access, &linear);
+	if (e == EMU_NEXT)
+		e = soft_check_alignment(v, in, linear);
 	if (e == EMU_NEXT && write)
 		e = mem_probe_write(v, linear, in->mem_size, access);
 	if (e == EMU_NEXT && (in->flags & INSN_MEM_READ))
 		e = mem_read(v, linear, c->bounce, in->mem_size, access & ~MMU_WRITE);
 	if (e == EMU_NEXT)
-		e = run_bounced(v, b);
+		e = soft_run_bounced(v, b);
 	if (e == EMU_NEXT && write)
 		e = mem_write(v, linear, c->bounce, in->mem_size, access);
 	return e == EMU_NEXT ? EMU_JUMP : e;
@@ -108,6 +129,8 @@ enum emu soft_odd(struct vcpu *v)
 	if (!(b->one->flags & INSN_MEM) || (b->one->flags & INSN_VSIB) ||
 	    b->one->mem_size > 64)
 		return EMU_UNHANDLED;
+	if (b->one->mask)
+		return soft_odd_masked(v, b, b->one);
 	return bounce(v, b, b->one);
 }
 
@@ -161,6 +184,6 @@ enum emu soft_divide(struct vcpu *v)
 	}
 	if (in->flags & INSN_MEM)
 		return bounce(v, b, in);
-	e = run_bounced(v, b);
+	e = soft_run_bounced(v, b);
 	return e == EMU_NEXT ? EMU_JUMP : e;
 }

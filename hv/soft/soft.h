@@ -232,7 +232,8 @@ enum soft_exit {
 	SOFT_ODD,		/* this instruction needs the bounce buffer */
 	SOFT_FAULT,		/* an exception is pending at rip */
 	SOFT_LINK,		/* scratch[0]: the exit_link that has no target yet */
-	SOFT_LOOKUP,		/* rip's code is not in the jump cache */
+	SOFT_LOOKUP,		/* rip's code is not in the jump cache; scratch[0]: gpa32 of the
+				   branch and how much it added to RSP */
 	SOFT_HELPER,		/* a helper wants out; scratch[0]: its EMU_* code */
 	SOFT_DIVIDE,		/* DIV or IDIV that may overflow */
 	SOFT_NM,		/* x87 or vector instruction with TS or EM */
@@ -240,6 +241,7 @@ enum soft_exit {
 	SOFT_UNHANDLED,		/* an instruction the engine does not know */
 	SOFT_REFETCH,		/* go on at rip */
 	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
+	SOFT_GP,		/* #GP(0) */
 };
 
 #define SOFT_CPU_OFFSET ALIGN_UP(sizeof(struct vcpu), 4096ul)
@@ -267,6 +269,8 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 #define MISS_SIZE(i) ((i) & 0xff)
 #define MISS_WRITE BIT(8)
 #define MISS_STACK BIT(9)
+#define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP */
+#define MISS_MASKED BIT(11)		/* not all of it may be accessed: SOFT_ODD for SOFT_FAULT */
 #define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
 #define MISS_ALIGN_OF(i) ((i) >> 16)
 /* Host address of a data access, or NULL with SOFT_FAULT or SOFT_ODD in scratch[0]. */
@@ -314,12 +318,28 @@ size_t soft_insn_scratch_size(void);
 /* odd.c */
 /* Executes the instruction at rip through the bounce buffer, or by its emulation. */
 enum emu soft_odd(struct vcpu *v);
+/* Runs b, whose operand is in the bounce buffer: EMU_NEXT with rip past it, or EMU_FAULT. */
+enum emu soft_run_bounced(struct vcpu *v, struct block *b);
+/* Raises what a misaligned operand raises, if this is one. */
+enum emu soft_check_alignment(struct vcpu *v, const struct insn *in, u64 linear);
+
+/* odd_masked.c */
+/* The same for an operand of which a mask chooses the elements (in->mask). */
+enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in);
 /* DIV and IDIV that may not fit: #DE, or soft_odd. */
 enum emu soft_divide(struct vcpu *v);
 
 /* fpu.c */
 void soft_fpu_load(struct vcpu *v);
 void soft_fpu_put(struct vcpu *v);
+/*
+ * Single vector registers (0..31; the host has AVX) and opmask registers, while
+ * they are in the host's (fpu_loaded). What the host's are too short for is 0.
+ */
+void soft_vector_get(u32 n, u8 out[64]);
+void soft_vector_put(u32 n, const u8 in[64]);
+u64 soft_opmask_get(u32 n);
+void soft_opmask_put(u32 n, u64 val);
 
 /* fault.c */
 #define HOST_FAULT_MEMORY 0x80
@@ -330,6 +350,8 @@ extern __thread struct vcpu *soft_running;
 /* engine.c */
 /* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */
 struct block *soft_find(struct vcpu *v, u32 mode);
+/* soft_enter with the guest's vector state in place. */
+enum soft_exit soft_go(struct vcpu *v, u8 *code);
 
 /* entry.S */
 /* code: a block's indirect entry, for v->rip. */

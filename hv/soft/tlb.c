@@ -257,16 +257,22 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	if (MODE_BITS(c->mode) != MODE_64)
 		v->rip = (u32)v->rip;
 	else if (!canonical(linear)) {
+		if (info & MISS_MASKED)
+			return odd(v);
 		vcpu_raise_error(v, info & MISS_STACK ? EXC_SS : EXC_GP, 0);
 		return fault(v);
 	}
 	if (align > 1 && (linear & (align - 1))) {
-		vcpu_raise_error(v, EXC_GP, 0);
+		if (info & MISS_MASKED)
+			return odd(v);
+		vcpu_raise_error(v, info & MISS_AC ? EXC_AC : EXC_GP, 0);
 		return fault(v);
 	}
 	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE)
 		return odd(v);
 	if (mmu_walk(v, linear, write ? MMU_WRITE | MMU_READ : MMU_READ, &x)) {
+		if (info & MISS_MASKED)
+			return odd(v);
 		vcpu_raise_pf(v, linear, x.error);
 		return fault(v);
 	}

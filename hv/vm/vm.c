@@ -53,10 +53,10 @@ static void vm_destroy(struct vm *vm)
 	if (vm->pit)
 		pit_destroy(vm->pit);
 	vm->pit = NULL;
+	irqchip_destroy(vm);
 	for (i = 0; i < vm->vcpu_count; i++)
 		vcpu_destroy(vm->vcpus[i]);
 	vm->vcpu_count = 0;
-	irqchip_destroy(vm);
 	ioeventfds_destroy(vm);
 	coalesced_destroy(vm);
 	host_poller_stop(vm->poller);

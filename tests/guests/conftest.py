@@ -49,3 +49,10 @@ def boot(runner):
     yield start
     for g in guests:
         g.kill()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures that tests recorded, a line each."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")

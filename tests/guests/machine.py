@@ -157,9 +157,10 @@ class Guest:
             self._pump(0.5)
 
     def prompt(self, seconds, text="guest# "):
-        """Waits until the last, unfinished line ends with a prompt."""
+        """Waits until the last, unfinished line ends with a prompt (and with
+        the question for the cursor's position that busybox adds)."""
         deadline = time.monotonic() + seconds
-        while not self.partial.endswith(text):
+        while not re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.partial).endswith(text):
             if time.monotonic() >= deadline or self.process.poll() is not None:
                 self.fail(f"did not come to its prompt in {seconds} s")
             self._pump(0.2)

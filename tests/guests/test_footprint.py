@@ -19,10 +19,9 @@ def test_idle(boot, cpus, record_property):
     time.sleep(8)
     percent = 100 * (guest.cpu_seconds() - before) / (time.monotonic() - start)
     overhead, touched = machine.memory_overhead(guest.process.pid, 512)
-    print(f"REPORT idle-cpu-{cpus} {percent:.1f} % of a core")
-    print(f"REPORT overhead-{cpus} {overhead // 1024} MiB beside {touched // 1024} MiB of guest memory")
-    record_property("idle-percent", percent)
-    record_property("overhead-kib", overhead)
+    record_property(f"idle, {cpus} vCPUs", f"{percent:.1f} % of a core")
+    record_property(f"resident, {cpus} vCPUs", f"{overhead // 1024} MiB beside the "
+                    f"{touched // 1024} MiB that the guest touched")
     assert percent < 15
     assert overhead < 200 * 1024
 

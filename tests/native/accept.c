@@ -162,11 +162,24 @@ static void aim_branch(struct maker *m, const struct decoded *d, struct insn *in
 		m->shadow = to;
 }
 
+/* A repeat prefix on LOOPE and LOOPNE: some processors let it choose the condition. */
+static bool odd_loop(const ZydisDecodedInstruction *in)
+{
+	int i;
+
+	if (in->mnemonic != ZYDIS_MNEMONIC_LOOPE && in->mnemonic != ZYDIS_MNEMONIC_LOOPNE)
+		return false;
+	for (i = 0; i < in->raw.prefix_count; i++)
+		if (in->raw.prefixes[i].value == 0xf2 || in->raw.prefixes[i].value == 0xf3)
+			return true;
+	return false;
+}
+
 static bool group_fits(struct maker *m, const struct decoded *d, int group)
 {
 	int g = policy_group(&d->in);
 
-	if (g < 0 || (g == G_FPENV && group != G_FPENV))
+	if (g < 0 || (g == G_FPENV && group != G_FPENV) || odd_loop(&d->in))
 		return false;
 	if (group == G_BYTES && (g == G_PRIV || g == G_SEGMENT) && !rng_pct(&m->r, 10))
 		return false;
@@ -280,4 +293,18 @@ struct insn *maker_add_raw(struct maker *m, const void *bytes, int len)
 		follow_flags(m, &d, in);
 	m->t->count++;
 	return in;
+}
+
+u32 test_undefined(const struct test *t)
+{
+	ZydisDecodedInstruction in;
+	u32 all = 0;
+	int i;
+
+	for (i = 0; i < t->count && !opt.undefined; i++)
+		if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, t->insn[i].bytes,
+							       t->insn[i].len, &in)) &&
+		    in.cpu_flags)
+			all |= in.cpu_flags->undefined & FL_ARITH;
+	return all;
 }

@@ -10,7 +10,7 @@
 
 #include "gen.h"
 
-#define KERNEL_HALF 0x0000800000000000ull
+#define KERNEL_HALF 0x00007ffffffff000ull	/* TASK_SIZE_MAX */
 
 static const char *const reg_name[16] = {
 	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -88,6 +88,29 @@ static bool is_int1(const struct test *t, u64 rip)
 	return i >= 0 && i < t->count && t->insn[i].bytes[t->insn[i].len - 1] == 0xf1;
 }
 
+/* An instruction of several stores that faulted: which of them were done is nobody's promise. */
+static bool stores_partly(const struct test *t, const struct outcome *want)
+{
+	int i = want->kind == OUT_FAULT ? insn_at(t, want->rip) : -1;
+	ZydisDecodedInstruction in;
+
+	if (i < 0 || i >= t->count ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, t->insn[i].bytes,
+							t->insn[i].len, &in)))
+		return false;
+	switch (in.mnemonic) {
+	case ZYDIS_MNEMONIC_ENTER: case ZYDIS_MNEMONIC_PUSHA: case ZYDIS_MNEMONIC_PUSHAD:
+	case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV: case ZYDIS_MNEMONIC_FXSAVE:
+	case ZYDIS_MNEMONIC_FXSAVE64: case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR64: case ZYDIS_MNEMONIC_FRSTOR:
+	case ZYDIS_MNEMONIC_FLDENV: case ZYDIS_MNEMONIC_MASKMOVQ:
+	case ZYDIS_MNEMONIC_MASKMOVDQU: case ZYDIS_MNEMONIC_VMASKMOVDQU:
+		return true;
+	default:
+		return in.meta.category == ZYDIS_CATEGORY_SCATTER;
+	}
+}
+
 static void compare_fault(struct diff *d, const struct test *t, const struct outcome *want,
 			  const struct outcome *got)
 {
@@ -101,7 +124,9 @@ static void compare_fault(struct diff *d, const struct test *t, const struct out
 	if (want->vector == 14 && want->cr2 >= KERNEL_HALF)
 		ignore = 1;
 	field(d, "error", want->error & ~ignore, got->error & ~ignore);
-	if (want->vector == 14)
+	if (want->vector == 14 && stores_partly(t, want))
+		field(d, "cr2's page", want->cr2 & ~0xfffull, got->cr2 & ~0xfffull);
+	else if (want->vector == 14)
 		field(d, "cr2", want->cr2, got->cr2);
 }
 
@@ -145,26 +170,6 @@ static void compare_fp(struct diff *d, const struct fpstate *want, const struct 
 	}
 	for (i = 0; i < 32; i++)
 		bytes(d, "zmm", i, want->vec[i], got->vec[i], 64);
-}
-
-/* An instruction of several stores that faulted: which of them were done is nobody's promise. */
-static bool stores_partly(const struct test *t, const struct outcome *want)
-{
-	int i = want->kind == OUT_FAULT ? insn_at(t, want->rip) : -1;
-	ZydisDecodedInstruction in;
-
-	if (i < 0 || i >= t->count ||
-	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, t->insn[i].bytes,
-							t->insn[i].len, &in)))
-		return false;
-	switch (in.mnemonic) {
-	case ZYDIS_MNEMONIC_ENTER: case ZYDIS_MNEMONIC_PUSHA: case ZYDIS_MNEMONIC_PUSHAD:
-	case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV: case ZYDIS_MNEMONIC_FXSAVE:
-	case ZYDIS_MNEMONIC_FXSAVE64:
-		return true;
-	default:
-		return in.meta.category == ZYDIS_CATEGORY_SCATTER;
-	}
 }
 
 static void compare_memory(struct diff *d, const struct test *t, const struct outcome *want,

@@ -153,7 +153,7 @@ static int make_registers(void)
 		sregs.cr4 |= CR4_FSGSBASE;
 	if (cpu.leaf7[2] & 4)
 		sregs.cr4 |= CR4_UMIP;
-	sregs.efer = opt.legacy ? EFER_NXE : EFER_SCE | EFER_NXE | EFER_LME | EFER_LMA;
+	sregs.efer = opt.legacy ? EFER_SCE | EFER_NXE : EFER_SCE | EFER_NXE | EFER_LME | EFER_LMA;
 	sregs.gdt.base = base + GPA_GDT;
 	sregs.gdt.limit = GDT_LIMIT;
 	sregs.idt.base = base + GPA_IDT;

@@ -167,7 +167,6 @@ NO_TLS void host_signal(int sig, siginfo_t *si, void *ctx)
 	get_fs_gs(&current->fs_base, &current->gs_base);
 	read_selectors(current);
 	take_fault(sig, uc, current);
-	in_sequence = false;
 	__asm__ volatile("mov $1, %%eax; jmp host_return" ::: "memory");
 	__builtin_unreachable();
 }
@@ -378,17 +377,17 @@ static void load_context(const struct test *t)
 	fp_to_xsave(&t->fp, CTX->xsave_in);
 }
 
+/* A tick while the FS base is not ours must not reach others' handlers: in_sequence says so. */
 static NO_TLS int enter(const struct test *t, struct outcome *o)
 {
 	int r;
 
+	in_sequence = true;
 	if (opt.bits != 64)
 		set_fs_gs_selectors(t->fs, t->gs);
 	else
 		set_fs_gs(t->fs_base, t->gs_base);
-	in_sequence = true;
 	r = host_enter();
-	in_sequence = false;
 	if (!r)
 		get_fs_gs(&o->fs_base, &o->gs_base);
 	if (!r) {
@@ -398,6 +397,7 @@ static NO_TLS int enter(const struct test *t, struct outcome *o)
 	if (o->sel[4] | o->sel[5])
 		set_fs_gs_selectors(0, 0);
 	set_fs_gs(host_fs, 0);
+	in_sequence = false;
 	return r;
 }
 

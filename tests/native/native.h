@@ -225,6 +225,8 @@ void encodings_list(void);
 void test_generate(struct test *t, int group, u64 seed);
 /* A test with random inputs of the given bytes. 0, or -1 when they are not code. */
 int test_from_hex(struct test *t, const char *hex, u64 seed);
+/* All flags that some instruction of the test leaves undefined. */
+u32 test_undefined(const struct test *t);
 
 void values_init(void);
 void values_state(struct test *t, struct rng *r);

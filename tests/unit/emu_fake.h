@@ -74,7 +74,7 @@ void vcpu_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
 	(void)v;
 	(void)subleaf;
-	memset(out, 0xff, 16);
+	host_memset(out, 0xff, 16);	/* the guest's vector registers may be live */
 	if (leaf == 0)
 		out[1] = 0x68747541;	/* AuthenticAMD */
 }

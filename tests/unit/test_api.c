@@ -556,9 +556,9 @@ static void test_running(void **state)
 	pthread_create(&t, NULL, runner, NULL);
 	for (i = 0; i < 200; i++) {
 		assert_int_equal(set_slot(2, 0, 5 * 0x1000, 0, 0), 0);
-		assert_int_equal(set_slot(2, i & 1 ? KVM_MEM_LOG_DIRTY_0x1000S : 0, 5 * 0x1000, 0x1000,
+		assert_int_equal(set_slot(2, i & 1 ? KVM_MEM_LOG_DIRTY_PAGES : 0, 5 * 0x1000, 0x1000,
 					  memory + 5 * 0x1000), 0);
-		assert_int_equal(set_slot(2, i & 1 ? 0 : KVM_MEM_LOG_DIRTY_0x1000S, 5 * 0x1000, 0x1000,
+		assert_int_equal(set_slot(2, i & 1 ? 0 : KVM_MEM_LOG_DIRTY_PAGES, 5 * 0x1000, 0x1000,
 					  memory + 5 * 0x1000), 0);
 		assert_int_equal(set_slot(2, 0, 9 * 0x1000, 0x1000, memory + 5 * 0x1000), 0);
 		assert_int_equal(set_slot(2, 0, 5 * 0x1000, 0x1000, memory + 5 * 0x1000), 0);

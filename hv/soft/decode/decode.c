@@ -287,6 +287,7 @@ static void insn_fill(struct insn *in, const ZydisDecodedInstruction *z,
 	set_sizes(in, z, bits);
 	set_registers(in, z);
 	set_operands(in, z, op);
+	insn_set_mask(in, z, op, bits);
 }
 
 /* Encodings that Zydis knows and no processor that we may run on. */

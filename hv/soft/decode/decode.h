@@ -15,5 +15,8 @@ ZyanStatus insn_decode_zydis(ZydisDecodedInstruction *z, ZydisDecodedOperand *op
 			     u32 avail, u32 bits);
 void insn_from_zydis(struct insn *in, const ZydisDecodedInstruction *z,
 		     const ZydisDecodedOperand *op, const u8 *bytes, u32 bits);
+/* masked.c: fills in->mask and its kin; the rest of in is there already. */
+void insn_set_mask(struct insn *in, const ZydisDecodedInstruction *z,
+		   const ZydisDecodedOperand *op, u32 bits);
 
 #endif

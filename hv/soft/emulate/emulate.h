@@ -295,7 +295,6 @@ struct emu_event {
 	bool has_error;
 	u32 error;
 	u64 rip;		/* where the handler returns to */
-	bool fault;		/* fault-class exception: RF is set in the saved flags */
 };
 enum emu emu_deliver_event(struct vcpu *v, const struct emu_event *ev);
 

@@ -5,7 +5,8 @@
  * gates with the interrupt stack table, and the way out of virtual-8086 mode.
  *
  * Intel SDM vol. 3, 6.10 to 6.14 (IDT, gates, 64-bit delivery), 6.13 (error
- * codes), 20.1.4 (real mode), 20.3 (virtual-8086 mode), 17.3.1.1 (RF).
+ * codes), 20.1.4 (real mode), 20.3 (virtual-8086 mode). RF, which faults set in
+ * the saved flags, is the caller's to set.
  */
 #include "emulate.h"
 
@@ -216,20 +217,12 @@ enum emu emu_deliver_event(struct vcpu *v, const struct emu_event *ev)
 
 	if (!vcpu_protected(v))
 		return deliver_real(v, ev);
-	if (ev->fault)
-		d.flags |= X86_FL_RF;
 	TRY(read_gate(v, &d));
 	if (emu_desc_type(&d.gate) == 5)
 		return emu_task_gate(v, EMU_TASK_EVENT, emu_gate_sel(&d.gate), ev->rip,
 				     ev->has_error, ev->error, d.ext);
 	return vcpu_long_mode(v) ? deliver_long(v, &d) : deliver_legacy(v, &d);
 }
-
-/* Exceptions reported before the instruction, which will run again. */
-#define FAULTS                                                                          \
-	(BIT(EXC_DE) | BIT(EXC_BR) | BIT(EXC_UD) | BIT(EXC_NM) | BIT(EXC_TS) |           \
-	 BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) | BIT(EXC_MF) | BIT(EXC_AC) | \
-	 BIT(EXC_XM))
 
 enum emu emu_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
 {
@@ -241,8 +234,5 @@ enum emu emu_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u
 		.rip = v->rip,
 	};
 
-	/* The same vectors may come from an interrupt controller. */
-	if ((v->exc.pending || v->exc.injected) && v->exc.vector == vector && vector < 32)
-		ev.fault = FAULTS >> vector & 1;
 	return emu_deliver_event(v, &ev);
 }

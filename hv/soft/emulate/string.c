@@ -128,7 +128,7 @@ static u8 *span(const struct string *s, u8 seg, u8 index, u32 access, u32 *n)
 	if (bytes < s->size - 1u)
 		return NULL;
 	bytes = s->down ? offset : bytes - (s->size - 1);
-	room = MIN(room, bytes / s->size + 1);
+	room = MIN(room - 1, bytes / s->size) + 1;
 	*n = (u32)MIN(*n, room);
 	bytes = (u64)*n * s->size;
 	first = s->down ? offset + s->size - bytes : offset;

@@ -28,13 +28,15 @@ static void leave(struct xl *x, s64 target)
 	e32(x, SOFT_NEXT);
 }
 
-/* Goes to rip S0; the flags are in memory. */
-void x_indirect(struct xl *x)
+/* Goes to rip S0; the flags are in memory. xi has moved RSP by rsp_added. */
+static void indirect(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 {
 	s32 at = JC_AT(MODE_MMU(x->mode));
 
 	if (single(x)) {
-		e_branch_rx(x, 0xe9, x->s->thunk[THUNK_JC_MISS]);
+		e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_MISS]);
+		e32(x, (u32)(x->gpa32 + xi->off));
+		e32(x, (u32)rsp_added);
 		return;
 	}
 	/* imul r11d, ebp, JC_HASH; shr r11d, JC_SHIFT; and r11d, -16 */
@@ -43,8 +45,7 @@ void x_indirect(struct xl *x)
 	e_group1(x, false, 4, S1, -16);
 	/* cmp rbp, [rsp + r11 + rip] */
 	e8(x, 0x4a), e8(x, 0x3b), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
-	e8(x, 0x0f);
-	e_branch_rx(x, 0x85, x->s->thunk[THUNK_JC_MISS]);
+	x_jc_miss(x, xi, e_jcc(x, CC_NE), rsp_added);
 	/* jmp [rsp + r11 + code] */
 	e8(x, 0x42), e8(x, 0xff), e8(x, 0xa4), e8(x, 0x1c), e32(x, (u32)at + 8);
 }
@@ -59,7 +60,7 @@ static void goto_from(struct xl *x, const struct xinsn *xi, s64 target)
 	} else {
 		x_flags_to_mem(x);
 		x_rip(x, S0, target);
-		x_indirect(x);
+		indirect(x, xi, 0);
 	}
 }
 
@@ -164,7 +165,7 @@ static void ret(struct xl *x, struct xinsn *xi)
 	e8(x, 0x8b);
 	e_modrm_base(x, S0, S0, 0);
 	e_lea(x, w, H_R15, H_R15, pop);
-	x_indirect(x);
+	indirect(x, xi, pop);
 }
 
 /* S0 = where an indirect jump or call goes. */
@@ -192,6 +193,19 @@ static void indirect_target(struct xl *x, struct xinsn *xi)
 		e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xed);	/* movzx ebp, bp */
 }
 
+/* A call's target is looked at before anything is pushed. */
+static void must_be_canonical(struct xl *x, const struct xinsn *xi)
+{
+	if (MODE_BITS(x->mode) != MODE_64)
+		return;
+	e_mov(x, true, S1, S0);
+	e_rex(x, true, 0, 0, S1);
+	e8(x, 0xc1), e8(x, 0xf8 | (S1 & 7)), e8(x, 47);	/* sar 47: 0 or -1 */
+	e_group1(x, true, 0, S1, 1);
+	e_group1(x, true, 7, S1, 1);
+	x_exit_if(x, xi, CC_A, SOFT_GP);
+}
+
 void x_branch(struct xl *x, struct xinsn *xi)
 {
 	switch (xi->kind) {
@@ -212,14 +226,15 @@ void x_branch(struct xl *x, struct xinsn *xi)
 		break;
 	case K_JMP_IND:
 		indirect_target(x, xi);
-		x_indirect(x);
+		indirect(x, xi, 0);
 		break;
 	case K_CALL_IND:
 		indirect_target(x, xi);
+		must_be_canonical(x, xi);
 		e_store(x, S0, OFF_SCRATCH0);
 		x_push_rip(x, xi);
 		e_load(x, S0, OFF_SCRATCH0);
-		x_indirect(x);
+		indirect(x, xi, 0);
 		break;
 	default:
 		break;

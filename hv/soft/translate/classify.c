@@ -149,12 +149,17 @@ static bool special(struct xl *x, struct xinsn *xi)
 	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
-	case ZYDIS_MNEMONIC_CLFLUSH:
-	case ZYDIS_MNEMONIC_CLFLUSHOPT:
-	case ZYDIS_MNEMONIC_CLWB:
 	case ZYDIS_MNEMONIC_CLDEMOTE:
 		xi->kind = K_NOP;
 		return true;
+	case ZYDIS_MNEMONIC_CLFLUSH:
+	case ZYDIS_MNEMONIC_CLFLUSHOPT:
+	case ZYDIS_MNEMONIC_CLWB:
+		xi->kind = K_PROBE;
+		return x_isa_supported(xi) && xi->mem >= 0;
+	case ZYDIS_MNEMONIC_PAUSE:
+		xi->kind = K_XCHG_R8;
+		return xi->zi.raw.rex.B;
 	case ZYDIS_MNEMONIC_LEA:
 		xi->kind = K_LEA;
 		return true;

@@ -285,6 +285,11 @@ static void encode(struct xl *x, const struct xinsn *xi, const struct encoding *
 /* The alignment that the instruction demands of its memory operand; 1: none. */
 static u32 alignment(const struct xinsn *xi, u32 size)
 {
+	if (xi->zi.meta.isa_set == ZYDIS_ISA_SET_SHA)
+		return 1;
+	if (xi->zi.mnemonic == ZYDIS_MNEMONIC_CVTPD2PI ||
+	    xi->zi.mnemonic == ZYDIS_MNEMONIC_CVTTPD2PI)
+		return 16;
 	switch (xi->zi.meta.exception_class) {
 	case ZYDIS_EXCEPTION_CLASS_SSE1:
 	case ZYDIS_EXCEPTION_CLASS_SSE2:
@@ -330,8 +335,9 @@ void x_copy(struct xl *x, struct xinsn *xi)
 	if (e.mem) {
 		u32 size = x_mem_size(xi);
 
+		xi->in.align = (u8)alignment(xi, size);
 		x_memory(x, xi, &xi->op[xi->mem], size, writes(&xi->op[xi->mem]),
-			 alignment(xi, size));
+			 xi->in.align);
 	}
 	x_flags_for(x, xi, e.mem ? S1 : S0);
 	for (int i = 0; i < e.nsub; i++)

@@ -24,6 +24,8 @@ enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R10 = 10, H_R11
 enum xkind {
 	K_COPY,		/* runs as itself */
 	K_NOP,
+	K_PROBE,	/* touches its memory and does nothing (CLFLUSH) */
+	K_XCHG_R8,	/* F3 41 90, which is no PAUSE */
 	K_HELPER,	/* emulated in C */
 	K_LEA,
 	K_MOFFS,
@@ -53,7 +55,7 @@ struct xinsn {
 
 enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
 
-enum cold_kind { COLD_TLB, COLD_EXIT, COLD_LINK };
+enum cold_kind { COLD_TLB, COLD_EXIT, COLD_LINK, COLD_JC };
 
 /* Code that is seldom reached, written behind the block. */
 struct cold {
@@ -325,6 +327,8 @@ void x_rip(struct xl *x, int reg, s64 gpa32_target);
 void x_exit_behind(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
 void x_exit_if(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
 void x_cold(struct xl *x);
+/* The jump at rel32 is taken when the jump cache does not know S0. */
+void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);
 /* A direct jump at rel32 to code of the same page. */
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
 
@@ -340,7 +344,6 @@ void x_div(struct xl *x, struct xinsn *xi);
 /* branch.c */
 void x_branch(struct xl *x, struct xinsn *xi);
 void x_goto(struct xl *x, s64 gpa32_target);
-void x_indirect(struct xl *x);
 
 /* interrupts.c */
 /* Falls back to emulation for every STI whose shadow cannot end in line. */

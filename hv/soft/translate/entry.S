@@ -145,9 +145,14 @@ func soft_thunk_link_mem
 	mov	$SOFT_LINK, %eax
 	jmp	soft_leave
 
-/* Jumped to with RBP = rip when the jump cache does not know it. */
+/*
+ * Called with RBP = rip when the jump cache does not know it; behind the call:
+ * the branch's gpa32 and what it added to RSP.
+ */
 func soft_thunk_jc_miss
-	save_guest 0
+	save_guest 8
+	pop	%rax
+	mov	%rax, OFF_SCRATCH0(%rsp)
 	mov	%rbp, OFF_RIP(%rsp)
 	mov	$SOFT_LOOKUP, %eax
 	jmp	soft_leave

@@ -126,15 +126,24 @@ static void segment(struct xl *x, const struct xinsn *xi, int seg, u32 size, boo
 		e_op_state(x, long_mode, 0x03, S0, OFF_SEG + SIZEOF_SEG * seg);
 }
 
+/* Not all of the operand may be accessed: only soft_odd() can tell whether a fault is one. */
+static bool masked(const struct xinsn *xi)
+{
+	return xi->in.mask != MASK_NONE && xi->in.mask != MASK_WRITE;
+}
+
 /* S0: linear to host address. */
 static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write, u32 align,
 		      bool stack)
 {
 	s32 at = TLB_AT(MODE_MMU(x->mode));
+	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 8 && !(size & (size - 1));
 	s32 tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
 				     offsetof(struct tlb_entry, rtag));
 	struct cold *c;
 
+	if (ac)
+		align = size;
 	e_mov(x, false, S1, S0);
 	e_rex(x, false, 0, 0, S1);
 	e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, 7);		/* shr r11d, 7 */
@@ -156,7 +165,8 @@ static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write
 	c->tag_offset = (u32)tag;
 	c->gpa32 = x->gpa32 + xi->off;
 	c->info = MIN(size, 255u) | (write ? MISS_WRITE : 0) | (stack ? MISS_STACK : 0) |
-		  (align > 1 ? MISS_ALIGN(align) : 0);
+		  (align > 1 ? MISS_ALIGN(align) : 0) | (ac ? MISS_AC : 0) |
+		  (masked(xi) ? MISS_MASKED : 0);
 }
 
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
@@ -253,8 +263,22 @@ void x_cold(struct xl *x)
 		case COLD_LINK:
 			cold_link(x, c);
 			break;
+		case COLD_JC:
+			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_MISS]);
+			e32(x, (u32)c->gpa32);
+			e32(x, c->info);
+			break;
 		}
 	}
+}
+
+void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
+{
+	struct cold *c = cold_new(x, COLD_JC);
+
+	c->from = rel32;
+	c->gpa32 = x->gpa32 + xi->off;
+	c->info = (u32)rsp_added;
 }
 
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 target)

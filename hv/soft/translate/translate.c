@@ -107,6 +107,12 @@ static void emit(struct xl *x, struct xinsn *xi)
 		break;
 	case K_NOP:
 		break;
+	case K_PROBE:
+		x_memory(x, xi, &xi->op[xi->mem], 1, false, 1);
+		break;
+	case K_XCHG_R8:
+		e8(x, 0x41 | xi->zi.raw.rex.W << 3), e8(x, 0x90);
+		break;
 	case K_HELPER:
 		helper(x, xi);
 		break;

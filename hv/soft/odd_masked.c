@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Masked memory operands in odd settings: only the active elements are looked
+ * at, read and written, so that the others neither fault nor reach a device.
+ * Intel SDM vol. 1, 15.8.3 (fault suppression), VMASKMOV and VPMASKMOV in
+ * vol. 2. Not even a misaligned operand faults when no element is active.
+ */
+#include "mmu/mmu.h"
+#include "soft.h"
+
+#define MAX_OPERAND 64
+
+static u64 low_bits(u32 n)
+{
+	return n < 64 ? BIT64(n) - 1 : ~0ull;
+}
+
+/* The active elements of the operand, a bit each. */
+static u64 active_elements(const struct insn *in)
+{
+	u64 mask, active = 0;
+	u8 v[64];
+
+	if (in->mask == MASK_SIGNS) {
+		soft_vector_get(in->mask_reg, v);
+		for (u32 i = 0; i < in->elems; i++)
+			active |= (u64)(v[i * in->elem + in->elem - 1] >> 7) << i;
+		return active;
+	}
+	mask = soft_opmask_get(in->mask_reg) & low_bits(in->mask_bits);
+	if (in->mask == MASK_PACKED) {
+		for (; mask; mask &= mask - 1)
+			active = active << 1 | 1;
+		return active;
+	}
+	for (u32 i = 0; i < in->mask_bits; i += in->elems)	/* broadcasts use them again */
+		active |= mask >> i;
+	return active & low_bits(in->elems);
+}
+
+/* The active bytes, a bit each. */
+static u64 active_bytes(const struct insn *in)
+{
+	u64 elements = active_elements(in), bytes = 0;
+
+	for (u32 i = 0; i < in->elems; i++)
+		if (elements >> i & 1)
+			bytes |= low_bits(in->elem) << i * in->elem;
+	return bytes;
+}
+
+/* Bytes that follow each other, and where they are. */
+struct run {
+	u32 off, len;
+	u64 linear;
+};
+
+struct operand {
+	const struct insn *in;
+	u64 ea;
+	u32 access;
+	struct run run[MAX_OPERAND / 2];
+	u32 runs;
+};
+
+static void cut(struct operand *o, u64 bytes)
+{
+	u32 off = 0;
+
+	o->runs = 0;
+	while (off < MAX_OPERAND && bytes >> off) {
+		struct run *r = &o->run[o->runs++];
+
+		off += (u32)__builtin_ctzll(bytes >> off);
+		r->off = off;
+		while (off < MAX_OPERAND && (bytes >> off & 1))
+			off++;
+		r->len = off - r->off;
+	}
+}
+
+static enum emu check(struct vcpu *v, struct operand *o)
+{
+	for (u32 i = 0; i < o->runs; i++) {
+		struct run *r = &o->run[i];
+		enum emu e = seg_linear(v, o->in->seg, o->ea + r->off, r->len, o->access,
+					&r->linear);
+
+		if (e == EMU_NEXT && !i)
+			e = soft_check_alignment(v, o->in, r->linear - r->off);
+		if (e == EMU_NEXT && (o->access & MMU_WRITE))
+			e = mem_probe_write(v, r->linear, r->len, o->access);
+		if (e != EMU_NEXT)
+			return e;
+	}
+	return EMU_NEXT;
+}
+
+static enum emu move(struct vcpu *v, struct operand *o)
+{
+	u8 *bounce = soft_cpu(v)->bounce;
+	enum emu e = EMU_NEXT;
+
+	for (u32 i = 0; i < o->runs && e == EMU_NEXT; i++) {
+		struct run *r = &o->run[i];
+
+		if (o->access & MMU_WRITE)
+			e = mem_write(v, r->linear, bounce + r->off, r->len, o->access);
+		else
+			e = mem_read(v, r->linear, bounce + r->off, r->len, o->access);
+	}
+	return e;
+}
+
+enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
+{
+	bool write = in->flags & INSN_MEM_WRITE;
+	struct operand o;
+	u64 bytes;
+	enum emu e;
+
+	if (!v->fpu_loaded)
+		soft_fpu_load(v);
+	o.in = in;
+	o.ea = insn_ea(v, in);
+	o.access = (write ? MMU_WRITE : MMU_READ) | (in->seg == SEG_SS ? MMU_STACK : 0);
+	bytes = active_bytes(in);
+	cut(&o, in->mask == MASK_WRITE ? low_bits(in->mem_size) : bytes);
+	e = check(v, &o);
+	if (e == EMU_NEXT && in->mask == MASK_WRITE) {
+		cut(&o, bytes);
+		e = check(v, &o);
+	}
+	host_memset(soft_cpu(v)->bounce, 0, MAX_OPERAND);
+	if (e == EMU_NEXT && !write)
+		e = move(v, &o);
+	if (e == EMU_NEXT)
+		e = soft_run_bounced(v, b);
+	if (e == EMU_NEXT && write)
+		e = move(v, &o);
+	return e == EMU_NEXT ? EMU_JUMP : e;
+}
