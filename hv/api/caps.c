@@ -7,6 +7,11 @@
 
 #include "api.h"
 
+/* Of the oddities that KVM keeps for old callers, those that exist here to be switched off. */
+#define QUIRKS (KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+#define MSR_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
+		     KVM_MSR_EXIT_REASON_FILTER)
+
 static const struct {
 	u32 cap, answer;
 } caps[] = {
@@ -76,6 +81,11 @@ static const struct {
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 	  KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET },
 	{ KVM_CAP_SREGS2, 1 },
+	{ KVM_CAP_X86_USER_SPACE_MSR, 1 },
+	{ KVM_CAP_X86_MSR_FILTER, 1 },
+	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1 },
+	{ KVM_CAP_DISABLE_QUIRKS2, QUIRKS },
+	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_VCPU_ATTRIBUTES, 1 },
 	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
 };
@@ -84,6 +94,8 @@ long api_check_extension(u64 cap)
 {
 	u32 i;
 
+	if (cap == KVM_CAP_STEAL_TIME)
+		return host_run_delay_ns() != 0;
 	if (cap == KVM_CAP_NR_VCPUS)
 		return MIN(host_cpu_count(), (u32)VM_MAX_VCPUS);
 	for (i = 0; i < ARRAY_SIZE(caps); i++)
@@ -142,6 +154,16 @@ long api_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *c)
 		return x2apic_api(vm, c->args[0]);
 	case KVM_CAP_MAX_VCPU_ID:
 		return max_vcpu_id(vm, c->args[0]);
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		if (c->args[0] & ~(u64)MSR_REASONS)
+			return -EINVAL;
+		vm->user_space_msr = (u32)c->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (c->args[0] & ~(u64)QUIRKS)
+			return -EINVAL;
+		vm->disabled_quirks = c->args[0];
+		return 0;
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		vm->platform_info_hidden = !c->args[0];
 		return 0;

@@ -52,6 +52,8 @@ HANDLER(run)
 	if (arg)
 		return -EINVAL;
 	v->has_run = true;
+	if (unlikely(v->kvm_steal_time & 1))
+		steal_time_update(v);
 	if (likely(!(give | r->kvm_dirty_regs)))
 		return vcpu_run(v);
 	if ((give | r->kvm_dirty_regs) & ~(u64)KVM_SYNC_FIELDS)
@@ -478,6 +480,25 @@ HANDLER(set_attr)
 	return r;
 }
 
+HANDLER(get_stats_fd)
+{
+	UNUSED(arg);
+	UNUSED(buf);
+	return stats_open_vcpu(self);
+}
+
+HANDLER(enable_cap)
+{
+	const struct kvm_enable_cap *c = buf;
+	struct vcpu *v = self;
+
+	UNUSED(arg);
+	if (c->flags || c->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	v->pv_enforce = c->args[0];
+	return 0;
+}
+
 static const struct api_op ops[] = {
 	{ KVM_RUN, 0, run },
 	{ KVM_GET_REGS, API_OUT, get_regs },
@@ -518,6 +539,8 @@ static const struct api_op ops[] = {
 	{ KVM_SET_TSC_KHZ, 0, set_tsc_khz },
 	{ KVM_GET_TSC_KHZ, 0, get_tsc_khz },
 	{ KVM_KVMCLOCK_CTRL, 0, kvmclock_ctrl },
+	{ KVM_ENABLE_CAP, API_IN, enable_cap },
+	{ KVM_GET_STATS_FD, 0, get_stats_fd },
 	{ KVM_HAS_DEVICE_ATTR, API_IN, has_attr },
 	{ KVM_GET_DEVICE_ATTR, API_IN, get_attr },
 	{ KVM_SET_DEVICE_ATTR, API_IN, set_attr },
@@ -529,10 +552,13 @@ long api_vcpu(struct vcpu *v, u32 request, u64 arg)
 	long r;
 
 	host_mutex_lock(&v->lock);
-	if (likely(request == KVM_RUN))
+	if (likely(request == KVM_RUN)) {
 		r = run(v, arg, NULL);
-	else
+		if (unlikely(v->stats))
+			stats_update(v);
+	} else {
 		r = api_dispatch(ops, v, request, arg, -EINVAL);
+	}
 	host_mutex_unlock(&v->lock);
 	return r;
 }

@@ -78,6 +78,12 @@ HANDLER(unregister_coalesced)
 	return coalesced_unregister(self, buf);
 }
 
+HANDLER(set_msr_filter)
+{
+	UNUSED(arg);
+	return msr_filter_set(self, buf);
+}
+
 HANDLER(set_tss_addr)
 {
 	struct vm *vm = self;
@@ -342,6 +348,13 @@ HANDLER(get_tsc_khz)
 	return ((struct vm *)self)->tsc_khz;
 }
 
+HANDLER(get_stats_fd)
+{
+	UNUSED(arg);
+	UNUSED(buf);
+	return stats_open_vm(self);
+}
+
 /* --- what there is none of ------------------------------------------------------------- */
 
 HANDLER(create_device)
@@ -395,6 +408,8 @@ static const struct api_op ops[] = {
 	{ KVM_SET_CLOCK, API_IN, set_clock },
 	{ KVM_SET_TSC_KHZ, 0, set_tsc_khz },
 	{ KVM_GET_TSC_KHZ, 0, get_tsc_khz },
+	{ KVM_X86_SET_MSR_FILTER, API_IN, set_msr_filter },
+	{ KVM_GET_STATS_FD, 0, get_stats_fd },
 	{ KVM_CREATE_DEVICE, API_IN, create_device },
 	{ KVM_RESET_DIRTY_RINGS, 0, reset_dirty_rings },
 	{ 0, 0, NULL },

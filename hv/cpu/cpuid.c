@@ -72,6 +72,24 @@ bool vcpu_is_amd(struct vcpu *v)
 		     vendor_is(e, 0x6f677948, 0x6e65476e, 0x656e6975));		/* HygonGenuine */
 }
 
+/* KVM's leaves are at the base that has its signature, which another interface may displace. */
+bool vcpu_pv_has(struct vcpu *v, u32 feature)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	if (!v->pv_enforce)
+		return true;
+	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
+		e = find(v, base, 0);
+		if (!e || !vendor_is(e, 0x4b4d564b, 0x4d, 0x564b4d56))
+			continue;
+		e = find(v, base + 1, 0);
+		return e && e->eax >> feature & 1;
+	}
+	return false;
+}
+
 u64 vcpu_reserved_gpa(struct vcpu *v)
 {
 	return v->cpuid_maxphyaddr < 64 ? ~0ull << v->cpuid_maxphyaddr : 0;
@@ -124,6 +142,8 @@ void vcpu_cpuid_update(struct vcpu *v)
 		return;
 	change(v, FEAT_OSXSAVE, v->cr4 & X86_CR4_OSXSAVE);
 	change(v, FEAT_APIC, v->apic_base & BIT(11));
+	if (v->vm->disabled_quirks & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)
+		change(v, FEAT_MWAIT, v->misc_enable & BIT64(18));
 	e = find(v, 0xd, 0);
 	if (e)
 		e->ebx = xsave_size(v->xcr0, false);

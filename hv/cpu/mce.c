@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "../irq/lapic.h"
 #include "state.h"
 
 #define MCG_CAP 0x179
@@ -16,7 +17,8 @@
 #define P5_MC_ADDR 0
 #define P5_MC_TYPE 1
 
-#define CTL2_BITS (BIT64(30) | 0x7fff)
+#define CTL2_CMCI_EN BIT64(30)
+#define CTL2_BITS (CTL2_CMCI_EN | 0x7fff)
 #define STATUS_VAL BIT64(63)
 #define STATUS_OVER BIT64(62)
 #define STATUS_UC BIT64(61)
@@ -143,6 +145,19 @@ static int raise(struct vcpu *v, u64 *bank, const struct kvm_x86_mce *m)
 	return 0;
 }
 
+/* The interrupt that the APIC's CMCI entry describes. */
+static void signal_cmci(struct vcpu *v)
+{
+	struct apic_msg m = { .shorthand = 1 };
+	u32 lvt = v->lapic ? lapic_reg(v->lapic, APIC_LVT_CMCI) : APIC_LVT_MASKED;
+
+	if (lvt & APIC_LVT_MASKED)
+		return;
+	m.vector = (u8)lvt;
+	m.delivery = APIC_LVT_MODE(lvt);
+	apic_deliver(v->vm, v, &m);
+}
+
 int vcpu_set_mce(struct vcpu *v, struct kvm_x86_mce *m)
 {
 	bool no_action = !m->mcg_status && !(m->status & (STATUS_PCC | STATUS_S | STATUS_AR)) &&
@@ -155,6 +170,8 @@ int vcpu_set_mce(struct vcpu *v, struct kvm_x86_mce *m)
 	if (no_action) {
 		record(bank, m, m->status);
 		v->mcg_status = m->mcg_status;
+		if (v->mcg_cap & MCG_CMCI_P && v->mci_ctl2[m->bank] & CTL2_CMCI_EN)
+			signal_cmci(v);
 		return 0;
 	}
 	if (m->status & STATUS_UC) {

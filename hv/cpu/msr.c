@@ -19,7 +19,6 @@ enum rule {
 	RULE_SIGN_EXTEND,	/* made canonical */
 	RULE_U32,		/* #GP for upper bits */
 	RULE_PAT,
-	RULE_BOOL,
 	RULE_HOST,		/* user space only, to read and to write */
 	RULE_HOST_WRITE,	/* user space only, to write */
 };
@@ -45,7 +44,6 @@ static const struct plain plains[] = {
 	PLAIN(MSR_POWER_CTL, power_ctl, RULE_ANY),
 	PLAIN(MSR_SMBASE, smbase, RULE_HOST),
 	PLAIN(MSR_SMI_COUNT, smi_count, RULE_HOST_WRITE),
-	PLAIN(MSR_KVM_POLL_CONTROL, kvm_poll_control, RULE_BOOL),
 	PLAIN(MSR_MCG_EXT_CTL, mcg_ext_ctl, RULE_HOST),
 };
 
@@ -80,10 +78,6 @@ static int plain_set(struct vcpu *v, const struct plain *p, u64 val, bool host)
 		break;
 	case RULE_PAT:
 		if (!pat_valid(val))
-			return 1;
-		break;
-	case RULE_BOOL:
-		if (val > 1)
 			return 1;
 		break;
 	case RULE_HOST:
@@ -210,23 +204,55 @@ static bool has_tsc_aux(struct vcpu *v, bool host)
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-static int get_kvm(struct vcpu *v, u32 index, u64 *val)
+/* The feature that a register of KVM's belongs to. */
+static u32 kvm_feature(u32 index)
 {
 	switch (index) {
 	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_OLD:
+	case MSR_KVM_SYSTEM_TIME:
+		return KVM_FEATURE_CLOCKSOURCE;
+	case MSR_KVM_ASYNC_PF_EN:
+		return KVM_FEATURE_ASYNC_PF;
+	case MSR_KVM_STEAL_TIME:
+		return KVM_FEATURE_STEAL_TIME;
+	case MSR_KVM_PV_EOI_EN:
+		return KVM_FEATURE_PV_EOI;
+	case MSR_KVM_POLL_CONTROL:
+		return KVM_FEATURE_POLL_CONTROL;
+	case MSR_KVM_ASYNC_PF_INT:
+	case MSR_KVM_ASYNC_PF_ACK:
+		return KVM_FEATURE_ASYNC_PF_INT;
+	default:
+		return KVM_FEATURE_CLOCKSOURCE2;
+	}
+}
+
+static int get_kvm(struct vcpu *v, u32 index, u64 *val)
+{
+	if (!vcpu_pv_has(v, kvm_feature(index)))
+		return MSR_UNKNOWN;
+	switch (index) {
+	case MSR_KVM_WALL_CLOCK_NEW:
+	case MSR_KVM_WALL_CLOCK:
 		*val = v->vm->kvm_wall_clock;
 		return 0;
+	case MSR_KVM_SYSTEM_TIME_NEW:
 	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_OLD:
 		*val = v->kvm_system_time;
 		return 0;
-	case MSR_KVM_ASYNC_PF_EN ... MSR_KVM_PV_EOI_EN:
+	case MSR_KVM_STEAL_TIME:
+		*val = v->kvm_steal_time;
+		return 0;
+	case MSR_KVM_POLL_CONTROL:
+		*val = v->kvm_poll_control;
+		return 0;
+	case MSR_KVM_ASYNC_PF_EN:
+	case MSR_KVM_PV_EOI_EN:
 	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
 		*val = 0;
 		return 0;
 	}
-	return 1;
+	return MSR_UNKNOWN;
 }
 
 static int get_special(struct vcpu *v, u32 index, u64 *val, bool host)
@@ -390,6 +416,7 @@ static int set_misc_enable(struct vcpu *v, u64 val, bool host)
 		val = (val & ~emon) | (v->misc_enable & emon);
 	}
 	v->misc_enable = val;
+	vcpu_cpuid_update(v);
 	return 0;
 }
 
@@ -413,16 +440,28 @@ static int set_hwcr(struct vcpu *v, u64 val)
 	return 0;
 }
 
+static int set_steal_time(struct vcpu *v, u64 val)
+{
+	if (val & 0x3e)
+		return 1;
+	v->kvm_steal_time = val;
+	v->steal_tsc = 0;
+	steal_time_update(v);
+	return 0;
+}
+
 static int set_kvm(struct vcpu *v, u32 index, u64 val, bool host)
 {
+	if (!vcpu_pv_has(v, kvm_feature(index)))
+		return MSR_UNKNOWN;
 	switch (index) {
+	case MSR_KVM_WALL_CLOCK_NEW:
 	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_OLD:
 		v->vm->kvm_wall_clock = val;
 		pvclock_write_wall_clock(v, val);
 		return 0;
+	case MSR_KVM_SYSTEM_TIME_NEW:
 	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_OLD:
 		v->kvm_system_time = val;
 		/* The guest may read it by its next instruction. */
 		if (host)
@@ -430,13 +469,21 @@ static int set_kvm(struct vcpu *v, u32 index, u64 val, bool host)
 		else
 			pvclock_update(v);
 		return 0;
-	case MSR_KVM_ASYNC_PF_EN ... MSR_KVM_PV_EOI_EN:
+	case MSR_KVM_STEAL_TIME:
+		return set_steal_time(v, val);
+	case MSR_KVM_POLL_CONTROL:
+		if (val > 1)
+			return 1;
+		v->kvm_poll_control = val;
+		return 0;
+	case MSR_KVM_ASYNC_PF_EN:
+	case MSR_KVM_PV_EOI_EN:
 		/* Not offered: they may only be switched off. */
 		return val & 1;
 	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
 		return 0;
 	}
-	return 1;
+	return MSR_UNKNOWN;
 }
 
 static int set_special(struct vcpu *v, u32 index, u64 val, bool host)

@@ -5,11 +5,11 @@
 #ifndef HV_CPU_MSR_H
 #define HV_CPU_MSR_H
 
+#include <linux/kvm_para.h>	/* MSR_KVM_* */
+
 #define MSR_P5_MC_ADDR 0x0
 #define MSR_P5_MC_TYPE 0x1
 #define MSR_TSC 0x10
-#define MSR_KVM_WALL_CLOCK_OLD 0x11
-#define MSR_KVM_SYSTEM_TIME_OLD 0x12
 #define MSR_PLATFORM_ID 0x17
 #define MSR_APIC_BASE 0x1b
 #define MSR_EBL_CR_POWERON 0x2a
@@ -59,15 +59,6 @@
 #define MSR_X2APIC_FIRST 0x800
 #define MSR_X2APIC_LAST 0x8ff
 #define MSR_XSS 0xda0
-
-#define MSR_KVM_WALL_CLOCK 0x4b564d00
-#define MSR_KVM_SYSTEM_TIME 0x4b564d01
-#define MSR_KVM_ASYNC_PF_EN 0x4b564d02
-#define MSR_KVM_STEAL_TIME 0x4b564d03
-#define MSR_KVM_PV_EOI_EN 0x4b564d04
-#define MSR_KVM_POLL_CONTROL 0x4b564d05
-#define MSR_KVM_ASYNC_PF_INT 0x4b564d06
-#define MSR_KVM_ASYNC_PF_ACK 0x4b564d07
 
 #define MSR_EFER 0xc0000080
 #define MSR_STAR 0xc0000081

@@ -16,6 +16,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 #define FEATURE(leaf, sub, reg, bit) \
 	((u64)(leaf) << 32 | (u64)(sub) << 16 | (u64)(reg) << 8 | (bit))
 
+#define FEAT_MWAIT FEATURE(1, 0, CPUID_ECX, 3)
 #define FEAT_PCID FEATURE(1, 0, CPUID_ECX, 17)
 #define FEAT_X2APIC FEATURE(1, 0, CPUID_ECX, 21)
 #define FEAT_XSAVE FEATURE(1, 0, CPUID_ECX, 26)
@@ -58,6 +59,8 @@ int cpuid_supported(struct kvm_cpuid_entry2 *e, u32 max);
 int cpuid_emulated(struct kvm_cpuid_entry2 *e, u32 max);
 /* Takes over entries (heap memory; count may be 0) as the guest's CPUID. 0 or -EINVAL. */
 int vcpu_set_cpuid(struct vcpu *v, struct kvm_cpuid_entry2 *entries, u32 count);
+/* True unless paravirtual features are limited to the guest's CPUID and it lacks this one. */
+bool vcpu_pv_has(struct vcpu *v, u32 feature);
 /* True for an AMD (or Hygon) guest CPU. */
 bool vcpu_is_amd(struct vcpu *v);
 /* Physical address bits that the guest's CPUID leaves reserved. */
@@ -129,6 +132,15 @@ int mce_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
 int vcpu_setup_mce(struct vcpu *v, u64 mcg_cap);
 int vcpu_set_mce(struct vcpu *v, struct kvm_x86_mce *m);
 
+/* --- MSRs (cpu/msr.c, cpu/msr_exit.c) ---------------------------------------------------- */
+
+/* What vcpu_get_msr and vcpu_set_msr return for a number that nobody knows. */
+#define MSR_UNKNOWN 2
+
+/* KVM_X86_SET_MSR_FILTER: 0 or -errno. */
+int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *f);
+void msr_filter_free(struct vm *vm);
+
 /* --- MTRRs (cpu/mtrr.c) ------------------------------------------------------------------ */
 
 bool pat_valid(u64 pat);
@@ -162,6 +174,9 @@ u64 pvclock_now(struct vm *vm);
 void pvclock_set(struct vm *vm, u64 ns);
 void pvclock_get(struct vm *vm, struct kvm_clock_data *c);
 int pvclock_set_data(struct vm *vm, const struct kvm_clock_data *c);
+
+/* Tells the guest how long its thread waited for a processor (MSR_KVM_STEAL_TIME). */
+void steal_time_update(struct vcpu *v);
 
 /* A new vCPU's MSRs and registers. */
 void vcpu_power_up(struct vcpu *v);

@@ -64,8 +64,8 @@ static const struct mask masks[] = {
 	  B(0) | B(4) | B(8) | B(15) | B(22) | B(23) | B(24) | B(30) | B(31),
 	  B(1) | B(2) | B(3) | B(5) | B(6) | B(7) | B(9) | B(11) | B(12) | B(13) | B(16) | B(17) |
 		  B(20) | B(26) | B(27) | B(29) },
-	/* Error pointers are always saved, IBPB IBRS STIBP SSBD, no store bypass */
-	{ 0x80000008, 0, CPUID_EBX, B(2) | B(12) | B(14) | B(15) | B(24) | B(26), 0 },
+	/* CLZERO, error pointers are always saved, IBPB IBRS STIBP SSBD, no store bypass */
+	{ 0x80000008, 0, CPUID_EBX, B(0) | B(2) | B(12) | B(14) | B(15) | B(24) | B(26), 0 },
 	/* No nested data breakpoints, LFENCE serialises, null selectors clear the base, SRSO_NO;
 	 * no SMM_CTL */
 	{ 0x80000021, 0, CPUID_EAX, B(0) | B(2) | B(6) | B(29), B(9) },
@@ -337,6 +337,8 @@ static int add_hypervisor(struct list *l)
 		return -E2BIG;
 	e->eax = B(KVM_FEATURE_CLOCKSOURCE) | B(KVM_FEATURE_NOP_IO_DELAY) |
 		 B(KVM_FEATURE_CLOCKSOURCE2) | B(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+	if (host_run_delay_ns())
+		e->eax |= B(KVM_FEATURE_STEAL_TIME);
 	e = add(l, TSC_LEAF, 0);
 	if (!e)
 		return -E2BIG;

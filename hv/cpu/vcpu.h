@@ -18,6 +18,7 @@
 
 struct vm;
 struct lapic;
+struct stats;
 struct memslot;
 
 enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8 };
@@ -260,6 +261,10 @@ struct vcpu {
 	bool clock_stopped;	/* KVM_KVMCLOCK_CTRL: tell the guest that it was paused */
 	bool tpr_reporting;
 	u64 vapic_addr;
+	bool pv_enforce;	/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+	u64 msr_rip;		/* of the RDMSR or WRMSR that user space completes */
+	u64 steal_seen, steal_tsc;	/* the thread's run delay (ns) when it was last told */
+	struct stats *stats;	/* vm/stats.c */
 };
 
 /* Arithmetic flags as SETO AL; LAHF leave them in AX: OF in bit 0, the rest in bits 8..15. */
@@ -350,6 +355,13 @@ u64 vcpu_get_cr8(struct vcpu *v);
  */
 int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
+/*
+ * The guest's own RDMSR and WRMSR at v->rip, with user space's filter and
+ * exits. 0: done; 1: #GP(0) is due; -1: v->rip is next_rip and user space must
+ * act before the guest goes on (v->run and v->complete are set).
+ */
+int vcpu_guest_rdmsr(struct vcpu *v, u32 index, u64 *val, u64 next_rip);
+int vcpu_guest_wrmsr(struct vcpu *v, u32 index, u64 val, u64 next_rip);
 
 /* The CPUID leaf that the guest sees; zeroes when the caller set none. */
 void vcpu_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);

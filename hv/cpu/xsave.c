@@ -133,8 +133,9 @@ void vcpu_get_xsave(struct vcpu *v, void *area)
 	}
 	if (!(bv & XF_SSE))
 		host_memset(fx->xmm, 0, sizeof(fx->xmm));
-	if (!(bv & (XF_SSE | XF_AVX)))
-		fx->mxcsr = MXCSR_DEFAULT;
+	/* The processor saves MXCSR whatever it says of the registers. */
+	if (!(bv & (XF_SSE | XF_AVX)) && fx->mxcsr != MXCSR_DEFAULT)
+		fx->xstate_bv |= XF_SSE;
 	fx->mxcsr_mask = mxcsr_mask();
 	for (i = 2; i < 63; i++) {
 		u32 a, b, c, d;

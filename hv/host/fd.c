@@ -43,7 +43,7 @@ int host_close(int fd)
 
 int host_dup(int fd)
 {
-	return (int)SYS1(SYS_dup, fd);
+	return (int)SYS3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0);
 }
 
 int host_eventfd_signal(int fd)
@@ -71,22 +71,41 @@ u64 host_eventfd_take(int fd)
 	return count;
 }
 
-bool host_is_eventfd(int fd)
-{
-	static const char want[] = "anon_inode:[eventfd]";
-	char path[32] = "/proc/self/fd/", link[sizeof(want)];
-	char digits[12];
-	int n = 0, at = 14;
-	long r;
+#define FD_PATH_SIZE 32
 
-	if (fd < 0)
-		return false;
+static void fd_path(char path[FD_PATH_SIZE], int fd)
+{
+	static const char dir[] = "/proc/self/fd/";
+	char digits[12];
+	int n = 0, at = sizeof(dir) - 1;
+
+	host_memcpy(path, dir, sizeof(dir));
 	do {
 		digits[n++] = (char)('0' + fd % 10);
 		fd /= 10;
 	} while (fd);
 	while (n)
 		path[at++] = digits[--n];
+	path[at] = 0;
+}
+
+int host_reopen(int fd)
+{
+	char path[FD_PATH_SIZE];
+
+	fd_path(path, fd);
+	return (int)SYS4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+}
+
+bool host_is_eventfd(int fd)
+{
+	static const char want[] = "anon_inode:[eventfd]";
+	char path[FD_PATH_SIZE], link[sizeof(want)];
+	long r;
+
+	if (fd < 0)
+		return false;
+	fd_path(path, fd);
 	r = SYS4(SYS_readlinkat, AT_FDCWD, path, link, sizeof(link));
 	return r == sizeof(want) - 1 && !host_memcmp(link, want, sizeof(want) - 1);
 }

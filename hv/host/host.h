@@ -167,13 +167,18 @@ u64 host_eventfd_take(int fd);
 bool host_is_eventfd(int fd);
 /* True when both descriptors are of one eventfd. */
 bool host_same_eventfd(int a, int b);
+/* Another open file of fd's memory file, to read only: descriptor or -errno. */
+int host_reopen(int fd);
 /* What two descriptors of one open file share: 0 or -errno. */
 int host_fd_identity(int fd, u64 *dev, u64 *ino);
 
 /* --- the process ----------------------------------------------------------- */
 
+u32 host_getpid(void);
 /* Processors this process may run on. */
 u32 host_cpu_count(void);
+/* How long the calling thread was ready to run and had no processor, so far. */
+u64 host_run_delay_ns(void);
 /* Changes in a child made by fork. */
 u32 host_fork_count(void);
 /* Sets the C library's errno. */

@@ -4,6 +4,7 @@
  * handlers run on the program's own threads.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -65,6 +66,11 @@ u32 host_gettid(void)
 	return (u32)SYS0(SYS_gettid);
 }
 
+u32 host_getpid(void)
+{
+	return (u32)SYS0(SYS_getpid);
+}
+
 u32 host_cpu_count(void)
 {
 	cpu_set_t set;
@@ -72,6 +78,26 @@ u32 host_cpu_count(void)
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return 1;
 	return (u32)CPU_COUNT(&set);
+}
+
+/* The second number of /proc/thread-self/schedstat; 0 where the kernel keeps none. */
+u64 host_run_delay_ns(void)
+{
+	int fd = (int)SYS4(SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat",
+			   O_RDONLY | O_CLOEXEC, 0);
+	char text[80];
+	u64 ns = 0;
+	long n, i;
+
+	if (fd < 0)
+		return 0;
+	n = SYS3(SYS_read, fd, text, sizeof(text));
+	SYS1(SYS_close, fd);
+	for (i = 0; i < n && text[i] != ' '; i++)
+		;
+	for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+		ns = ns * 10 + (u64)(text[i] - '0');
+	return ns;
 }
 
 static u32 forks;

@@ -343,32 +343,57 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 
 /* --- one instruction at a time: interrupt shadow, TF, breakpoints ----------------- */
 
-static bool must_step(const struct vcpu *v)
+#define DR7_ENABLES 0xffu
+
+static bool must_step(struct vcpu *v)
 {
-	return v->irq_shadow || (v->sysflags & X86_FL_TF) || v->single_step;
+	if (v->irq_shadow || (v->sysflags & X86_FL_TF) || v->single_step || (v->dr7 & DR7_ENABLES))
+		return true;
+	v->sysflags &= ~X86_FL_RF;	/* nothing could see it */
+	return false;
+}
+
+/* The instruction retired: its shadow is over, its traps are due. */
+static void retired(struct vcpu *v, u8 shadow, u64 dr6)
+{
+	if (v->irq_shadow == shadow && shadow)
+		v->irq_shadow = 0;
+	instruction_done(v);
+	/* After MOV SS and POP SS traps wait for the next instruction. */
+	if (dr6 && !(v->irq_shadow & KVM_X86_SHADOW_INT_MOV_SS))
+		vcpu_raise_db(v, dr6);
+	v->stepped = true;
 }
 
 static enum verdict step(struct vcpu *v, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	u8 shadow = v->irq_shadow;
-	bool trap = v->sysflags & X86_FL_TF;
-	struct block *b = soft_find(v, c->mode | MODE_ONE);
+	u64 trap = v->sysflags & X86_FL_TF ? BIT64(14) : 0, hit;
+	bool breaks = v->dr7 & DR7_ENABLES, rf = v->sysflags & X86_FL_RF;
+	struct soft_watch w;
+	struct block *b;
 	enum verdict r;
 
+	hit = breaks ? soft_break_before(v) : 0;
+	if (hit) {
+		v->sysflags |= X86_FL_RF;	/* a fault: the handler returns past it */
+		vcpu_raise_db(v, hit);
+		return LEAVE;
+	}
+	b = soft_find(v, c->mode | MODE_ONE);
 	if (!b)
 		return v->exc.pending ? LEAVE : internal_error(v, out);
+	if (breaks)
+		soft_watch_before(v, b->one, &w);
+	if (rf)
+		v->sysflags &= ~X86_FL_RF;
 	r = came_back(v, soft_go(v, b->indirect), out);
-	if (r == LEAVE && *out == ENGINE_REQUEST)
-		return r;	/* a fault: the instruction did not retire */
-	if (r == LEAVE && *out == ENGINE_USER && !v->mmio_writes)
-		return r;
-	if (v->irq_shadow == shadow && shadow)
-		v->irq_shadow = 0;
-	instruction_done(v);
-	if (trap)
-		vcpu_raise_db(v, BIT64(14));
-	v->stepped = true;
+	if (r == LEAVE && (*out == ENGINE_REQUEST || (*out == ENGINE_USER && !v->mmio_writes)))
+		return r;	/* a fault, or user space first: it did not retire */
+	if (breaks)
+		trap |= soft_watch_after(v, &w);
+	retired(v, shadow, trap);
 	return r == LEAVE || v->exc.pending || v->single_step ? LEAVE : GO_ON;
 }
 

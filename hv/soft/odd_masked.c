@@ -79,8 +79,11 @@ static void cut(struct operand *o, u64 bytes)
 	}
 }
 
-static enum emu check(struct vcpu *v, struct operand *o)
+/* Everything that may fault, in order; loads are done with it. */
+static enum emu fetch(struct vcpu *v, struct operand *o)
 {
+	bool write = o->access & MMU_WRITE;
+
 	for (u32 i = 0; i < o->runs; i++) {
 		struct run *r = &o->run[i];
 		enum emu e = seg_linear(v, o->in->seg, o->ea + r->off, r->len, o->access,
@@ -88,36 +91,36 @@ static enum emu check(struct vcpu *v, struct operand *o)
 
 		if (e == EMU_NEXT && !i)
 			e = soft_check_alignment(v, o->in, r->linear - r->off);
-		if (e == EMU_NEXT && (o->access & MMU_WRITE))
+		if (e == EMU_NEXT && write)
 			e = mem_probe_write(v, r->linear, r->len, o->access);
+		if (e == EMU_NEXT && !write)
+			e = mem_read(v, r->linear, soft_cpu(v)->bounce + r->off, r->len,
+				     o->access);
 		if (e != EMU_NEXT)
 			return e;
 	}
 	return EMU_NEXT;
 }
 
-static enum emu move(struct vcpu *v, struct operand *o)
+static enum emu store(struct vcpu *v, struct operand *o)
 {
-	u8 *bounce = soft_cpu(v)->bounce;
-	enum emu e = EMU_NEXT;
-
-	for (u32 i = 0; i < o->runs && e == EMU_NEXT; i++) {
+	for (u32 i = 0; i < o->runs; i++) {
 		struct run *r = &o->run[i];
+		enum emu e = mem_write(v, r->linear, soft_cpu(v)->bounce + r->off, r->len,
+				       o->access);
 
-		if (o->access & MMU_WRITE)
-			e = mem_write(v, r->linear, bounce + r->off, r->len, o->access);
-		else
-			e = mem_read(v, r->linear, bounce + r->off, r->len, o->access);
+		if (e != EMU_NEXT)
+			return e;
 	}
-	return e;
+	return EMU_NEXT;
 }
 
 enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 {
 	bool write = in->flags & INSN_MEM_WRITE;
+	enum emu e = EMU_NEXT;
 	struct operand o;
 	u64 bytes;
-	enum emu e;
 
 	if (!v->fpu_loaded)
 		soft_fpu_load(v);
@@ -125,18 +128,17 @@ enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 	o.ea = insn_ea(v, in);
 	o.access = (write ? MMU_WRITE : MMU_READ) | (in->seg == SEG_SS ? MMU_STACK : 0);
 	bytes = active_bytes(in);
-	cut(&o, in->mask == MASK_WRITE ? low_bits(in->mem_size) : bytes);
-	e = check(v, &o);
-	if (e == EMU_NEXT && in->mask == MASK_WRITE) {
-		cut(&o, bytes);
-		e = check(v, &o);
-	}
 	host_memset(soft_cpu(v)->bounce, 0, MAX_OPERAND);
-	if (e == EMU_NEXT && !write)
-		e = move(v, &o);
+	if (in->mask == MASK_WRITE) {
+		cut(&o, low_bits(in->mem_size));
+		e = fetch(v, &o);
+	}
+	cut(&o, bytes);
+	if (e == EMU_NEXT)
+		e = fetch(v, &o);
 	if (e == EMU_NEXT)
 		e = soft_run_bounced(v, b);
 	if (e == EMU_NEXT && write)
-		e = move(v, &o);
+		e = store(v, &o);
 	return e == EMU_NEXT ? EMU_JUMP : e;
 }

@@ -332,6 +332,7 @@ enum emu soft_divide(struct vcpu *v);
 /* fpu.c */
 void soft_fpu_load(struct vcpu *v);
 void soft_fpu_put(struct vcpu *v);
+/* vregs.c */
 /*
  * Single vector registers (0..31; the host has AVX) and opmask registers, while
  * they are in the host's (fpu_loaded). What the host's are too short for is 0.
@@ -340,6 +341,17 @@ void soft_vector_get(u32 n, u8 out[64]);
 void soft_vector_put(u32 n, const u8 in[64]);
 u64 soft_opmask_get(u32 n);
 void soft_opmask_put(u32 n, u64 val);
+
+/* breakpoints.c */
+struct soft_watch {
+	u64 rsp, rsi, rdi, hit;
+	bool string;
+};
+/* DR6 bits of the breakpoints at rip that must fire before its instruction. */
+u64 soft_break_before(struct vcpu *v);
+/* DR6 bits of the watchpoints that the instruction in between has hit. */
+void soft_watch_before(struct vcpu *v, const struct insn *in, struct soft_watch *w);
+u64 soft_watch_after(struct vcpu *v, const struct soft_watch *w);
 
 /* fault.c */
 #define HOST_FAULT_MEMORY 0x80

@@ -41,6 +41,7 @@ static void vcpu_destroy(struct vcpu *v)
 		lapic_destroy(v);
 	host_unmap(v->run, VM_RUN_PAGES * PAGE_SIZE);
 	host_free(v->cpuid);
+	stats_close(v->stats);
 	v->vm->engine->vcpu_free(v);
 }
 
@@ -61,6 +62,8 @@ static void vm_destroy(struct vm *vm)
 	coalesced_destroy(vm);
 	host_poller_stop(vm->poller);
 	vm_free_slots(vm);
+	msr_filter_free(vm);
+	stats_close(vm->stats);
 	vm->engine->vm_destroy(vm);
 	host_unmap(vm->vcpus, VM_MAX_VCPUS * sizeof(*vm->vcpus));
 	host_free(vm);
@@ -185,6 +188,10 @@ void vm_request_all(struct vm *vm, u32 bits)
 {
 	u32 i, n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
 
+	if (bits & REQ_TLB_FLUSH) {
+		__atomic_fetch_add(&vm->flush_requests, 1, __ATOMIC_RELAXED);
+		stats_update_vm(vm);
+	}
 	for (i = 0; i < n; i++)
 		vcpu_request(vm->vcpus[i], bits);
 }

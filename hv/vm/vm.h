@@ -41,6 +41,9 @@ struct irq_routing;
 struct irqfds;
 struct ioeventfds;
 struct apic_map;
+struct coalesced;
+struct stats;
+struct msr_filter;
 
 struct vm {
 	int fd;
@@ -86,6 +89,10 @@ struct vm {
 	u64 tsc_write_ns, tsc_write, tsc_offset;
 	u32 tsc_write_khz;
 	u64 nr_mmu_pages;
+	struct msr_filter *msr_filter;	/* cpu/msr_exit.c; atomic pointer */
+	u32 user_space_msr;		/* KVM_MSR_EXIT_REASON_*: which ones user space wants */
+	struct stats *stats;		/* vm/stats.c */
+	u64 flush_requests;		/* atomic: requests to forget translations */
 };
 
 /* --- memory slots (vm/memslot.c) ----------------------------------------- */
@@ -146,6 +153,16 @@ int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z)
 void coalesced_destroy(struct vm *vm);
 /* Puts a write into the ring: true when it went there. */
 bool coalesced_write(struct vm *vm, bool pio, u64 addr, u32 size, const void *data);
+
+/* --- KVM_GET_STATS_FD (vm/stats.c) ----------------------------------------- */
+
+/* A new read-only descriptor, or -errno. */
+int stats_open_vm(struct vm *vm);
+int stats_open_vcpu(struct vcpu *v);
+/* Copies the counters where the file shows them; v->stats is there. */
+void stats_update(struct vcpu *v);
+void stats_update_vm(struct vm *vm);
+void stats_close(struct stats *s);
 
 /* --- life (vm/vm.c) ------------------------------------------------------- */
 

@@ -205,7 +205,8 @@ bool maker_accept(struct maker *m, struct insn *in, int group)
 		return false;
 	if (reaches_far(m, &d) && !rng_pct(&m->r, 8))
 		return false;
-	if (jumps_away(&d) && !rng_pct(&m->r, 10))
+	/* In 16 bits any number is an address in the code of earlier tests. */
+	if (jumps_away(&d) && (opt.bits == 16 || !rng_pct(&m->r, 10)))
 		return false;
 	if (likely_fault(&d) && !rng_pct(&m->r, 30))
 		return false;

@@ -121,7 +121,7 @@ static void write_descriptors(void)
 	g[SEL_TSS >> 3] = descriptor((u32)tss, 0x67, 0x008b);
 	if (!opt.legacy)
 		g[(SEL_TSS >> 3) + 1] = tss >> 32;
-	for (i = 0; i < ARRAY_SIZE(ldt); i++)
+	for (i = opt.bits == 16 ? 0 : 1; i < ARRAY_SIZE(ldt); i++)
 		l[ldt[i].selector >> 3] = descriptor(ldt[i].base, ldt[i].limit, ldt[i].access);
 }
 

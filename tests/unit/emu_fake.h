@@ -112,6 +112,18 @@ int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host)
 	return index == 0x666;
 }
 
+int vcpu_guest_rdmsr(struct vcpu *v, u32 index, u64 *val, u64 next_rip)
+{
+	(void)next_rip;
+	return vcpu_get_msr(v, index, val, false);
+}
+
+int vcpu_guest_wrmsr(struct vcpu *v, u32 index, u64 val, u64 next_rip)
+{
+	(void)next_rip;
+	return vcpu_set_msr(v, index, val, false);
+}
+
 int vcpu_set_cr0(struct vcpu *v, u64 val)
 {
 	v->cr0 = val;
@@ -152,6 +164,15 @@ int vcpu_set_xcr0(struct vcpu *v, u64 val)
 void soft_fpu_load(struct vcpu *v)
 {
 	v->fpu_loaded = true;
+}
+
+/* Every access goes the long way. */
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+{
+	(void)linear;
+	(void)info;
+	v->scratch[0] = SOFT_ODD;
+	return NULL;
 }
 
 static void count_flush(struct vcpu *v, bool keep_global)

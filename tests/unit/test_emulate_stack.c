@@ -180,6 +180,51 @@ static void test_near(void **state)
 	setup_done(state);
 }
 
+static void test_conditions(void **state)
+{
+	u32 cc, flags;
+	char hex[16];
+	u8 taken;
+
+	setup_32(0);
+	/* Against the host's own condition codes, by way of SETcc. */
+	static const u32 bit[] = { X86_FL_CF, X86_FL_PF, X86_FL_ZF, X86_FL_SF, X86_FL_OF };
+	for (flags = 0; flags < 32; flags++) {
+		u64 fl = 2;
+		u32 i;
+
+		for (i = 0; i < 5; i++)
+			fl |= flags >> i & 1 ? bit[i] : 0;
+		vcpu->arith = arith_from_rflags(fl);
+#define CC(n, name)                                                                     \
+	__asm__ volatile("push %1; popf; set" name " %0" : "=r"(taken) : "r"(fl) : "cc"); \
+	cc = n;                                                                         \
+	snprintf(hex, sizeof(hex), "66 0f %02x 10 00", 0x80 + cc);                       \
+	vcpu->rip = 0x123400;                                                           \
+	assert_int_equal(exec(hex), taken ? EMU_JUMP : EMU_NEXT);                       \
+	assert_int_equal(vcpu->rip, taken ? 0x3415 : 0x123405);
+		CC(0, "o") CC(1, "no") CC(2, "b") CC(3, "nb") CC(4, "z") CC(5, "nz")
+		CC(6, "be") CC(7, "nbe") CC(8, "s") CC(9, "ns") CC(10, "p") CC(11, "np")
+		CC(12, "l") CC(13, "nl") CC(14, "le") CC(15, "nle")
+	}
+	vcpu->rip = 0x123400;
+	vcpu->gpr[REG_RCX] = 0x10002;
+	assert_int_equal(exec("67 e2 10"), EMU_JUMP);
+	assert_int_equal(vcpu->gpr[REG_RCX], 0x10001);
+	assert_int_equal(vcpu->rip, 0x123413);
+	assert_int_equal(exec("67 e2 10"), EMU_NEXT);
+	assert_int_equal(vcpu->gpr[REG_RCX], 0x10000);
+	assert_int_equal(exec("67 e3 10"), EMU_JUMP);
+	assert_int_equal(exec("e3 10"), EMU_NEXT);
+	vcpu->arith = arith_from_rflags(X86_FL_ZF);
+	assert_int_equal(exec("e1 10"), EMU_JUMP);
+	assert_int_equal(exec("e0 10"), EMU_NEXT);
+	vcpu->seg[SEG_CS].limit = 0x1000;
+	vcpu->rip = 0x100;
+	exec_faults("e2 80", EXC_GP, 0);
+	setup_done(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_all_registers),
 		cmocka_unit_test(test_enter_leave),
 		cmocka_unit_test(test_near),
+		cmocka_unit_test(test_conditions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

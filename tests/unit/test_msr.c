@@ -188,7 +188,7 @@ static void test_kvmclock(void **state)
 
 	(void)state;
 	assert_int_equal(vm_set_memory_region(vm, &r), 0);
-	assert_int_equal(set(MSR_KVM_SYSTEM_TIME, 0x2000 | 1), 0);
+	assert_int_equal(set(MSR_KVM_SYSTEM_TIME_NEW, 0x2000 | 1), 0);
 	memcpy(&version, memory + 0x2000, 4);
 	assert_int_equal(version, 2);
 	assert_int_equal(memory[0x2000 + 29], 1);	/* stable */
@@ -196,18 +196,18 @@ static void test_kvmclock(void **state)
 	guest = kvmclock_read(memory + 0x2000, vcpu_guest_tsc(cpu));
 	assert_true(guest >= host && guest < host + 50000000);
 	/* Both vCPUs read one clock. */
-	assert_int_equal(vcpu_set_msr(other, MSR_KVM_SYSTEM_TIME_OLD, 0x2100 | 1, false), 0);
+	assert_int_equal(vcpu_set_msr(other, MSR_KVM_SYSTEM_TIME, 0x2100 | 1, false), 0);
 	host = kvmclock_read(memory + 0x2100, vcpu_guest_tsc(other));
 	assert_true(host >= guest && host < guest + 50000000);
-	assert_int_equal(set(MSR_KVM_WALL_CLOCK, 0x3000), 0);
+	assert_int_equal(set(MSR_KVM_WALL_CLOCK_NEW, 0x3000), 0);
 	memcpy(wall, memory + 0x3000, 12);
 	assert_int_equal(wall[0], 2);
 	host = host_realtime_ns();
 	guest = wall[1] * 1000000000ull + wall[2] + pvclock_now(vm);
 	assert_true(guest - host + 50000000 < 100000000);
 	/* A page that is not there harms nobody. */
-	assert_int_equal(set(MSR_KVM_SYSTEM_TIME, 0xfffffffffffffff1ull), 0);
-	assert_int_equal(set(MSR_KVM_WALL_CLOCK, 0xfffffffffffffff0ull), 0);
+	assert_int_equal(set(MSR_KVM_SYSTEM_TIME_NEW, 0xfffffffffffffff1ull), 0);
+	assert_int_equal(set(MSR_KVM_WALL_CLOCK_NEW, 0xfffffffffffffff0ull), 0);
 	assert_int_equal(set(MSR_KVM_ASYNC_PF_EN, 1), 1);
 	assert_int_equal(set(MSR_KVM_STEAL_TIME, 0), 0);
 }

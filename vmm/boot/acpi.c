@@ -185,24 +185,15 @@ static void build_facs(struct tables *t)
 }
 
 /* The entries of the MADT, written with the byte buffer. */
-static void madt_cpu(struct aml *a, u32 id)
+static void madt_cpu(struct aml *a, u8 id)
 {
 	const u32 enabled = 1;
 
-	if (id < 255) {
-		aml_byte(a, 0);		/* local APIC */
-		aml_byte(a, 8);
-		aml_byte(a, (u8)id);	/* UID; the DSDT gives the same */
-		aml_byte(a, (u8)id);
-		aml_bytes(a, &enabled, 4);
-		return;
-	}
-	aml_byte(a, 9);			/* local x2APIC */
-	aml_byte(a, 16);
-	aml_bytes(a, "\0", 2);
-	aml_bytes(a, &id, 4);
+	aml_byte(a, 0);		/* local APIC */
+	aml_byte(a, 8);
+	aml_byte(a, id);	/* UID; the DSDT gives the same */
+	aml_byte(a, id);
 	aml_bytes(a, &enabled, 4);
-	aml_bytes(a, &id, 4);
 }
 
 static void madt_override(struct aml *a, u8 irq, u32 gsi, u16 flags)
@@ -228,11 +219,9 @@ static void madt_ioapic(struct aml *a)
 }
 
 /* LINT1 of every CPU is NMI. */
-static void madt_nmi(struct aml *a, unsigned int cpus)
+static void madt_nmi(struct aml *a)
 {
 	aml_bytes(a, "\x04\x06\xff\0\0\x01", 6);
-	if (cpus > 255)
-		aml_bytes(a, "\x0a\x0c\0\0\xff\xff\xff\xff\x01\0\0\0", 12);
 }
 
 static int build_madt(struct tables *t, unsigned int cpus)
@@ -246,11 +235,11 @@ static int build_madt(struct tables *t, unsigned int cpus)
 	aml_bytes(&a, &lapic, 4);
 	aml_bytes(&a, &flags, 4);
 	for (i = 0; i < cpus; i++)
-		madt_cpu(&a, i);
+		madt_cpu(&a, (u8)i);
 	madt_ioapic(&a);
 	madt_override(&a, 0, 2, 0);				/* the PIT is on pin 2 */
 	madt_override(&a, ACPI_SCI_IRQ, ACPI_SCI_IRQ, 0xd);	/* level, active high */
-	madt_nmi(&a, cpus);
+	madt_nmi(&a);
 	if (a.failed)
 		return -1;
 	put_header(h, "APIC", 4, (u32)(sizeof(*h) + a.len));

@@ -21,7 +21,7 @@
 
 /*
  * Writes the tables to guest memory from BOOT_ACPI on, the RSDP first.
- * APIC id n is CPU n. 0, or -1 after an error line.
+ * APIC id n is CPU n, and there are at most 255. 0, or -1 after an error line.
  */
 int acpi_build(const struct guest_memory *m, unsigned int cpus);
 

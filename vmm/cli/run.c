@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
@@ -226,7 +227,10 @@ static enum machine_end run_once(struct run *r)
 	loop_run(r->loop);
 	/* nobody empties the terminal's buffer while the CPUs are waited for */
 	terminal_hurry(r->terminal, true);
-	machine_stop(r->machine);
+	if (machine_stop(r->machine) < 0) {
+		terminal_free(r->terminal);
+		_exit(1);	/* nothing that the CPU still uses may be freed */
+	}
 	end = machine_get_end(r->machine);
 	machine_free(r->machine);
 	r->machine = NULL;

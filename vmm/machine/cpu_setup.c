@@ -17,6 +17,8 @@
 #define MISC_FAST_STRINGS 1
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLE_WB 0x806	/* all memory is write-back */
+#define MSR_HWCR 0xc0010015
+#define HWCR_TSC_FREQ_SEL (1 << 24)	/* AMD: the TSC counts at the P0 frequency */
 
 #define LAPIC_LVT_LINT0 0x350
 #define LAPIC_LVT_LINT1 0x360
@@ -80,6 +82,7 @@ static void set_msrs(struct vcpu *v)
 	static const struct kvm_msr_entry entry[] = {
 		{ .index = MSR_MISC_ENABLE, .data = MISC_FAST_STRINGS },
 		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB },
+		{ .index = MSR_HWCR, .data = HWCR_TSC_FREQ_SEL },
 	};
 	unsigned int i;
 

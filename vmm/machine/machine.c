@@ -26,6 +26,8 @@
 #define IOAPIC_PINS 24
 #define PIT_PIN 2		/* the IOAPIC pin of IRQ 0; the MADT tells */
 
+#define STOP_NS (5 * NSEC)	/* an engine that keeps a CPU longer is broken */
+
 /* What the KVM API must offer for this machine. */
 static const struct {
 	int cap;
@@ -136,10 +138,6 @@ static int set_routing(struct machine *m)
 static int create_irqchip(struct machine *m)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	struct kvm_enable_cap x2apic = {
-		.cap = KVM_CAP_X2APIC_API,
-		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
-	};
 	u64 identity = IDENTITY_MAP_ADDR;
 	int err;
 
@@ -149,11 +147,6 @@ static int create_irqchip(struct machine *m)
 	err = kvm_ioctl(m->kvm, m->vm, KVM_SET_TSS_ADDR, TSS_ADDR);
 	if (err < 0)
 		return failed("set the TSS address", err);
-	if (m->config->boot.cpus > 255) {
-		err = kvm_ioctl(m->kvm, m->vm, KVM_ENABLE_CAP, &x2apic);
-		if (err < 0)
-			return failed("use APIC ids above 254", err);
-	}
 	err = kvm_ioctl(m->kvm, m->vm, KVM_CREATE_IRQCHIP, 0);
 	if (err < 0)
 		return failed("create the interrupt controllers", err);
@@ -275,13 +268,16 @@ static void request_all(struct machine *m, u32 what)
 		cpu_request(&m->vcpus[i], what);
 }
 
-void machine_stop(struct machine *m)
+int machine_stop(struct machine *m)
 {
+	u64 deadline = monotonic_ns() + STOP_NS;
 	unsigned int i;
 
 	request_all(m, VCPU_STOP);
 	for (i = 0; i < m->cpus; i++)
-		cpu_join(&m->vcpus[i]);
+		if (!cpu_join(&m->vcpus[i], deadline))
+			return error("CPU %u does not leave the guest", i);
+	return 0;
 }
 
 void machine_info(struct machine *m)

@@ -14,7 +14,8 @@
 #include "../kvm.h"
 #include "memory.h"
 
-#define MACHINE_CPUS_MAX 1024
+/* APIC ids of 8 bits; more needs interrupt remapping, which is not here. */
+#define MACHINE_CPUS_MAX 255
 
 struct trace;
 struct vcpu;
@@ -63,8 +64,11 @@ struct machine *machine_new(const struct kvm *kvm, const struct machine_config *
 			    struct loop *loop, struct chardev *console);
 /* Starts the CPUs: 0, or -1 after an error line. */
 int machine_start(struct machine *m);
-/* Makes every CPU leave the guest and waits for it. */
-void machine_stop(struct machine *m);
+/*
+ * Makes every CPU leave the guest and waits for it. 0, or -1 after an error
+ * line when one does not leave; then the machine cannot be freed.
+ */
+int machine_stop(struct machine *m);
 /* Of a stopped machine. */
 void machine_free(struct machine *m);
 

@@ -20,7 +20,8 @@
 #include "probe_guest.h"
 
 #define SLOW 8.0		/* an engine slower than the host by this much is refused */
-#define SLOW_MIN_NS 8000000ULL	/* but not for a short moment, in which anything may have happened */
+/* Shorter times prove nothing: anything may have happened in them. */
+#define SLOW_MIN_NS 8000000ULL
 #define OUTS 7			/* five steps, two halves of the sum */
 
 extern const u8 probe_guest_start[], probe_guest_end[];

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "../error.h"
 #include "trace.h"
 #include "vcpu.h"
 
 #define KICK_SIGNAL SIGUSR1
+#define REKICK_NS 100000000L
 
 /* --- exits -------------------------------------------------------------------- */
 
@@ -54,7 +56,8 @@ static void handle_internal_error(struct vcpu *v)
 	char why[160];
 	int len;
 
-	len = snprintf(why, sizeof(why), "stopped: internal error of the engine, kind %u", suberror);
+	len = snprintf(why, sizeof(why), "stopped: internal error of the engine, kind %u",
+		       suberror);
 	if (suberror == KVM_INTERNAL_ERROR_EMULATION) {
 		len = snprintf(why, sizeof(why), "stopped: instruction not supported");
 		if (run->emulation_failure.ndata >= 3 &&
@@ -240,9 +243,23 @@ int cpu_start(struct vcpu *v)
 	return 0;
 }
 
-void cpu_join(struct vcpu *v)
+bool cpu_join(struct vcpu *v, u64 deadline_ns)
 {
-	if (v->started)
-		pthread_join(v->thread, NULL);
-	v->started = false;
+	while (v->started) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += REKICK_NS;
+		if (until.tv_nsec >= (long)NSEC) {
+			until.tv_nsec -= (long)NSEC;
+			until.tv_sec++;
+		}
+		if (pthread_timedjoin_np(v->thread, NULL, &until) == 0)
+			v->started = false;
+		else if (monotonic_ns() >= deadline_ns)
+			return false;
+		else
+			cpu_request(v, VCPU_STOP);
+	}
+	return true;
 }

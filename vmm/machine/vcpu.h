@@ -28,7 +28,8 @@ void cpu_destroy(struct vcpu *v);
 int cpu_start(struct vcpu *v);
 /* Makes the CPU leave the guest and do what is asked. */
 void cpu_request(struct vcpu *v, u32 what);
-void cpu_join(struct vcpu *v);
+/* Waits for the CPU's thread, which was asked to stop; false when it does not end in time. */
+bool cpu_join(struct vcpu *v, u64 deadline_ns);
 
 /* --- cpu_setup.c: the registers before the first instruction ---------------- */
 

@@ -106,7 +106,7 @@ void insn_set_mask(struct insn *in, const ZydisDecodedInstruction *z,
 	while (mem < end && mem->type != ZYDIS_OPERAND_TYPE_MEMORY)
 		mem++;
 	if (mem == end || !mem->element_size || mem->element_size > 64 ||
-	    mem->element_size % 8 || mem->size > 512)
+	    mem->element_size % 8 || mem->size > 512 || mem->size < mem->element_size)
 		return;
 	in->elem = (u8)(mem->element_size / 8);
 	in->elems = (u8)(mem->size / mem->element_size);

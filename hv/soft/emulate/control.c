@@ -201,12 +201,12 @@ static u8 debug_register(struct vcpu *v, const struct insn *in)
 {
 	u8 dr = in->reg;
 
-	if (dr > 7 || ((dr == 4 || dr == 5) && (v->cr4 & X86_CR4_DE))) {
-		vcpu_raise(v, EXC_UD);
-		return 0xff;
-	}
 	if (v->cpl) {
 		vcpu_raise_error(v, EXC_GP, 0);
+		return 0xff;
+	}
+	if (dr > 7 || ((dr == 4 || dr == 5) && (v->cr4 & X86_CR4_DE))) {
+		vcpu_raise(v, EXC_UD);
 		return 0xff;
 	}
 	if (v->dr7 & DR7_GD) {

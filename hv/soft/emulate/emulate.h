@@ -415,9 +415,12 @@ EMU_HANDLER(emu_pusha);
 EMU_HANDLER(emu_popa);
 EMU_HANDLER(emu_enter);
 EMU_HANDLER(emu_leave);
+/* branch.c */
 EMU_HANDLER(emu_call_near);
 EMU_HANDLER(emu_jmp_near);
 EMU_HANDLER(emu_ret_near);
+EMU_HANDLER(emu_jcc);
+EMU_HANDLER(emu_loop);
 /* legacy.c */
 EMU_HANDLER(emu_aaa);
 EMU_HANDLER(emu_aas);
@@ -427,8 +430,10 @@ EMU_HANDLER(emu_daa);
 EMU_HANDLER(emu_das);
 EMU_HANDLER(emu_salc);
 EMU_HANDLER(emu_xlat);
-/* vector.c */
+/* vector.c, gather.c */
 EMU_HANDLER(emu_maskmov);
+EMU_HANDLER(emu_gather);
+EMU_HANDLER(emu_scatter);
 /* xstate.c, x87env.c */
 EMU_HANDLER(emu_fxsave);
 EMU_HANDLER(emu_fxrstor);

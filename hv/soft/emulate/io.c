@@ -182,9 +182,9 @@ EMU_HANDLER(emu_outs)
 	bool rep = repeated(in);
 	u8 *data = v->pio_data;
 
+	TRY(io_allowed(v, port, size));
 	if (!left)
 		return EMU_NEXT;
-	TRY(io_allowed(v, port, size));
 	offset = reg_read(v, REG_RSI, in->addrsize);
 	TRY(element(v, in, in->seg, REG_RSI, size, MMU_READ, &linear));
 	TRY(mem_read(v, linear, data, size, MMU_READ));
@@ -242,9 +242,9 @@ EMU_HANDLER(emu_ins)
 	bool rep = repeated(in);
 	u32 val = 0;
 
+	TRY(io_allowed(v, port, size));
 	if (!left)
 		return EMU_NEXT;
-	TRY(io_allowed(v, port, size));
 	offset = reg_read(v, REG_RDI, in->addrsize);
 	TRY(element(v, in, SEG_ES, REG_RDI, size, MMU_WRITE, &linear));
 	TRY(mem_probe_write(v, linear, size, MMU_WRITE));

@@ -75,6 +75,20 @@ void emu_drop_inner_segs(struct vcpu *v, u8 cpl)
 	}
 }
 
+/* SS:RSP of the outer privilege; SS, the upper one, is read first. */
+static enum emu outer_pointer(struct vcpu *v, struct emu_stack *st, struct ret *r, u32 size)
+{
+	struct emu_stack upper = *st;
+	u64 sel;
+
+	upper.sp = (st->sp + size) & st->mask;
+	TRY(emu_stack_pop(v, &upper, &sel, size));
+	TRY(emu_stack_pop(v, st, &r->sp, size));
+	st->sp = upper.sp;
+	r->ss = (u16)sel;
+	return EMU_NEXT;
+}
+
 /*
  * The protected-mode part that RETF and IRET share, after rip and cs were
  * read: the code segment, then SS:RSP where they are popped. release: bytes
@@ -85,16 +99,14 @@ static enum emu return_target(struct vcpu *v, struct emu_stack *st, struct ret *
 {
 	u8 cpl = r->cs & 3;
 	struct emu_desc d;
-	u64 sel;
 
-	TRY(emu_return_code(v, r->cs, &d));
 	st->sp = (st->sp + release) & st->mask;
-	if (cpl > v->cpl || always_stack) {
-		TRY(emu_stack_pop(v, st, &r->sp, size));
-		TRY(emu_stack_pop(v, st, &sel, size));
-		r->ss = (u16)sel;
+	/* The host reads the outer stack pointer before it looks at the selector. */
+	if (cpl != v->cpl || always_stack)
+		TRY(outer_pointer(v, st, r, size));
+	TRY(emu_return_code(v, r->cs, &d));
+	if (cpl > v->cpl || always_stack)
 		TRY(emu_return_stack(v, r->ss, cpl, &d, ss));
-	}
 	emu_desc_to_seg(&d, r->cs, cs);
 	TRY(emu_check_rip(v, cs, r->rip, 0));
 	TRY(emu_desc_accessed(v, &d));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stack instructions in all sizes: PUSH, POP, PUSHA, POPA, ENTER, LEAVE, and
- * near CALL, RET and JMP. The translator does the usual ones itself and comes
- * here for odd ones: 16-bit operands or stacks, operands in MMIO.
+ * Stack instructions in all sizes: PUSH, POP, PUSHA, POPA, ENTER, LEAVE. The
+ * translator does the usual ones itself and comes here for odd ones: 16-bit
+ * operands or stacks, operands in MMIO.
  *
  * Intel SDM vol. 1, chapter 6; vol. 2 (each instruction).
  */
@@ -110,46 +110,4 @@ EMU_HANDLER(emu_leave)
 	emu_stack_commit(v, &st);
 	reg_write(v, REG_RBP, val, in->opsize);
 	return EMU_NEXT;
-}
-
-/* The target of a near CALL or JMP, checked. */
-static enum emu near_target(struct vcpu *v, const struct insn *in, u64 *rip)
-{
-	if (in->flags & INSN_MEM || in->opcode == 0xff)
-		TRY(emu_read_rm(v, in, in->opsize, rip));
-	else
-		*rip = v->rip + in->len + (u64)in->imm;
-	*rip &= emu_mask(in->opsize);
-	return emu_check_rip(v, &v->seg[SEG_CS], *rip, 0);
-}
-
-EMU_HANDLER(emu_call_near)
-{
-	u64 rip;
-
-	TRY(near_target(v, in, &rip));
-	TRY(emu_push(v, emu_next_rip(v, in), in->opsize));
-	return emu_jump(v, rip);
-}
-
-EMU_HANDLER(emu_jmp_near)
-{
-	u64 rip;
-
-	TRY(near_target(v, in, &rip));
-	return emu_jump(v, rip);
-}
-
-EMU_HANDLER(emu_ret_near)
-{
-	u32 release = in->opcode & 1 ? 0 : (u16)in->imm;
-	struct emu_stack st;
-	u64 rip;
-
-	emu_stack_now(v, &st);
-	TRY(emu_stack_pop(v, &st, &rip, in->opsize));
-	TRY(emu_check_rip(v, &v->seg[SEG_CS], rip, 0));
-	st.sp = (st.sp + release) & st.mask;
-	emu_stack_commit(v, &st);
-	return emu_jump(v, rip);
 }

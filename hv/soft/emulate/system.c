@@ -23,10 +23,13 @@ EMU_HANDLER(emu_hlt)
 EMU_HANDLER(emu_rdmsr)
 {
 	u64 val = 0;
+	int r;
 
-	(void)in;
-	if (v->cpl || vcpu_get_msr(v, (u32)v->gpr[REG_RCX], &val, false))
+	if (v->cpl)
 		return emu_gp0(v);
+	r = vcpu_guest_rdmsr(v, (u32)v->gpr[REG_RCX], &val, emu_next_rip(v, in));
+	if (r)
+		return r > 0 ? emu_gp0(v) : EMU_EXIT_NEXT;
 	v->gpr[REG_RAX] = (u32)val;
 	v->gpr[REG_RDX] = val >> 32;
 	return EMU_NEXT;
@@ -35,10 +38,13 @@ EMU_HANDLER(emu_rdmsr)
 EMU_HANDLER(emu_wrmsr)
 {
 	u64 val = (u32)v->gpr[REG_RAX] | v->gpr[REG_RDX] << 32;
+	int r;
 
-	(void)in;
-	if (v->cpl || vcpu_set_msr(v, (u32)v->gpr[REG_RCX], val, false))
+	if (v->cpl)
 		return emu_gp0(v);
+	r = vcpu_guest_wrmsr(v, (u32)v->gpr[REG_RCX], val, emu_next_rip(v, in));
+	if (r)
+		return r > 0 ? emu_gp0(v) : EMU_EXIT_NEXT;
 	return EMU_NEXT;
 }
 
@@ -97,10 +103,15 @@ EMU_HANDLER(emu_rdpid)
 	return EMU_NEXT;
 }
 
-/* Waiting for a store ends at once, as the architecture allows. */
+/*
+ * Waiting for a store ends at once, as the architecture allows. CPUID need not
+ * have MONITOR: KVM's default is to let guests execute it all the same.
+ */
 static enum emu monitor_wait(struct vcpu *v, u32 leaf, u32 bit)
 {
-	if (!emu_cpuid_bit(v, leaf, 0, 2, bit))
+	bool strict = leaf != 1 || v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS;
+
+	if (strict && !emu_cpuid_bit(v, leaf, 0, 2, bit))
 		return emu_raise_ud(v);
 	/* MONITORX and MWAITX are open to all privileges. */
 	if (leaf == 1 && v->cpl)

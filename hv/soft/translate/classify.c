@@ -235,6 +235,8 @@ void x_classify(struct xl *x, struct xinsn *xi)
 	if (branches(x, xi) || special(x, xi))
 		return;
 	xi->fn = emu_lookup(&xi->in, bits[MODE_BITS(x->mode)]);
+	if (xi->fn && (xi->in.flags & INSN_VSIB) && !x_isa_supported(xi))
+		xi->fn = NULL;
 	if (xi->fn) {
 		xi->kind = K_HELPER;
 		xi->last = ends_block(xi);

@@ -104,8 +104,6 @@ static void check_madt(u64 madt, unsigned int cpus)
 		assert_true(p[1] >= 2);
 		if (p[0] == 0)
 			assert_int_equal(p[3], lapics++);
-		if (p[0] == 9)
-			assert_int_equal(get32(at + 4), lapics++);
 		ioapics += p[0] == 1;
 		overrides += p[0] == 2;
 		at += p[1];
@@ -145,8 +143,6 @@ static void test_tables(void **state)
 	check_cpus(1);
 	check_cpus(4);
 	check_cpus(255);
-	check_cpus(256);
-	check_cpus(1024);
 }
 
 int main(void)
