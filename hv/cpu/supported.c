@@ -17,8 +17,6 @@
 
 #define B(n) BIT(n)
 #define HYPERVISOR_LEAF 0x40000000u
-#define TSC_LEAF 0x40000010u
-#define APIC_BUS_KHZ 1000000u
 #define LAST_BASIC 0x1fu
 #define LAST_EXTENDED 0x80000021u
 
@@ -322,13 +320,14 @@ static int add_range(struct list *l, u32 first, u32 last)
 	return r;
 }
 
+/* The leaf with the TSC's frequency is the caller's to add, as with KVM. */
 static int add_hypervisor(struct list *l)
 {
 	struct kvm_cpuid_entry2 *e = add(l, HYPERVISOR_LEAF, 0);
 
 	if (!e)
 		return -E2BIG;
-	e->eax = TSC_LEAF;
+	e->eax = KVM_CPUID_FEATURES;
 	e->ebx = 0x4b4d564b;	/* "KVMKVMKVM\0\0\0" */
 	e->ecx = 0x564b4d56;
 	e->edx = 0x4d;
@@ -339,11 +338,6 @@ static int add_hypervisor(struct list *l)
 		 B(KVM_FEATURE_CLOCKSOURCE2) | B(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
 	if (host_run_delay_ns())
 		e->eax |= B(KVM_FEATURE_STEAL_TIME);
-	e = add(l, TSC_LEAF, 0);
-	if (!e)
-		return -E2BIG;
-	e->eax = host_tsc_khz();
-	e->ebx = APIC_BUS_KHZ;
 	return 0;
 }
 

@@ -48,6 +48,9 @@ static bool memory_is_aimed(struct maker *m, const struct decoded *d)
 		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY || o->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
 			continue;
 		base = gpr_number(o->mem.base);
+		/* Return addresses of a program stay whole. */
+		if (m->loop && base == RSP && o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+			return false;
 		if (base >= 0 && !(m->ptr & BIT16(base)) && d->in.address_width != 16)
 			return false;
 		if (o->mem.index != ZYDIS_REGISTER_NONE && gpr_number(o->mem.index) >= 0 &&

@@ -83,7 +83,7 @@ static void give_registers(struct maker *m, int group)
 		if (group == G_HAND && (i == RBX || i == RBP || i == RSI || i == RDI))
 			give_pointer(m, i);
 	}
-	if (group == G_HAND || group == G_FLOW || group == G_SMC)
+	if (group >= G_FLOW && group != G_AC && group != G_TF)
 		give_small(m, RCX);
 	if (group == G_AC)
 		m->t->rflags |= FL_AC;
@@ -481,7 +481,7 @@ static void finish(struct maker *m)
 
 bool group_usable(int group)
 {
-	if (group == G_SMC)
+	if (group == G_SMC || group == G_XSAVE)
 		return opt.bits != 16;
 	return group >= G_ENCODINGS || encoding_count(group) > 0;
 }
@@ -504,6 +504,15 @@ void test_generate(struct test *t, int group, u64 seed)
 		break;
 	case G_UD:
 		program_ud(&m);
+		break;
+	case G_MASKED:
+		program_masked(&m);
+		break;
+	case G_FAR:
+		program_far(&m);
+		break;
+	case G_XSAVE:
+		program_xsave(&m);
 		break;
 	case G_BYTES:
 		while (t->count < m.limit && tries++ < 40)

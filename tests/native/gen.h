@@ -75,10 +75,15 @@ int instantiate(struct maker *m, const struct enc *e, struct insn *in);
 /* Judges the decoded instruction against the state of the test; true: taken. */
 bool maker_accept(struct maker *m, struct insn *in, int group);
 
-/* --- programs.c: tests with a structure ---------------------------------------- */
+/* --- programs.c, hand.c, system.c: tests with a structure ----------------------- */
 void program_flow(struct maker *m);
 void program_smc(struct maker *m);
 void program_hand(struct maker *m);
 void program_ud(struct maker *m);
+void program_far(struct maker *m);
+void program_xsave(struct maker *m);
+
+/* masked.c */
+void program_masked(struct maker *m);
 
 #endif

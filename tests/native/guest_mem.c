@@ -104,10 +104,10 @@ struct ldt_entry {
 };
 
 static const struct ldt_entry ldt[] = {
-	{ SEL_CODE16, 0x00fb, 0, 0xffff },
-	{ SEL_DATA16, 0x00f3, LOW_BASE + DATA_OFFSET, 0xffff },
-	{ SEL_FS_DATA, 0x40f3, LOW_BASE + DATA_OFFSET - 0x100, 0x1800 },
-	{ SEL_GS_DOWN, 0x40f7, LOW_BASE + DATA_OFFSET, 0x7ff },
+	{ SEL_CODE16, 0x10fb, 0, 0xffff },
+	{ SEL_DATA16, 0x10f3, LOW_BASE + DATA_OFFSET, 0xffff },
+	{ SEL_FS_DATA, 0x50f3, LOW_BASE + DATA_OFFSET - 0x100, 0x1800 },
+	{ SEL_GS_DOWN, 0x50f7, LOW_BASE + DATA_OFFSET, 0x7ff },
 };
 
 static void write_descriptors(void)
@@ -130,7 +130,7 @@ void guest_set_code16(u32 base)
 	u64 *l = (u64 *)(guest_system + GPA_LDT);
 
 	code16_base = base;
-	l[SEL_CODE16 >> 3] = descriptor(base, 0xffff, 0x00fb);
+	l[SEL_CODE16 >> 3] = descriptor(base, 0xffff, 0x10fb);
 }
 
 static struct kvm_segment from_access(u16 selector, u16 access, u32 base, u32 limit)
@@ -147,6 +147,7 @@ static struct kvm_segment from_access(u16 selector, u16 access, u32 base, u32 li
 	s.l = access >> 13 & 1;
 	s.db = access >> 14 & 1;
 	s.g = access >> 15 & 1;
+	s.avl = access >> 12 & 1;
 	return s;
 }
 

@@ -124,10 +124,9 @@ static void test_hypervisor_leaves(void **state)
 
 	(void)state;
 	assert_memory_equal(&e->ebx, "KVMKVMKVM\0\0\0", 12);
-	assert_int_equal(e->eax, 0x40000010);
-	assert_int_equal(leaf(0x40000001, 0)->eax, BIT(0) | BIT(1) | BIT(3) | BIT(24));
-	assert_int_equal(leaf(0x40000010, 0)->eax, host_tsc_khz());
-	assert_int_equal(leaf(0x40000010, 0)->ebx, 1000000);
+	assert_int_equal(e->eax, 0x40000001);
+	/* The clock, its stable bit, no delay for port accesses; perhaps steal time. */
+	assert_int_equal(leaf(0x40000001, 0)->eax & ~BIT(5), BIT(0) | BIT(1) | BIT(3) | BIT(24));
 }
 
 static void test_room(void **state)

@@ -165,7 +165,7 @@ EMU_HANDLER(emu_invpcid)
 	if (v->cpl)
 		return emu_gp0(v);
 	type = reg_read(v, in->reg, vcpu_64bit(v) ? 8 : 4);
-	TRY(seg_read(v, in->seg, insn_ea(v, in), desc, 16));
+	TRY(emu_load(v, in->seg, insn_ea(v, in), desc, 16, 1));
 	if (type > 3 || (type < 3 && desc[0] >> 12 && type != 2))
 		return emu_gp0(v);
 	if (type < 2 && desc[0] && !(v->cr4 & X86_CR4_PCIDE))

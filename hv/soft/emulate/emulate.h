@@ -118,6 +118,37 @@ static inline bool emu_intel(struct vcpu *v)
 	return out[1] == 0x756e6547;	/* "Genu" */
 }
 
+/* --- memory -------------------------------------------------------------------- */
+
+/* #AC where CR0.AM and RFLAGS.AC ask ring 3 for operands at multiples of align. */
+static inline enum emu emu_check_align(struct vcpu *v, u64 linear, u32 align)
+{
+	if (likely(!(v->sysflags & X86_FL_AC) || !(linear & (align - 1))) || v->cpl != 3 ||
+	    !(v->cr0 & X86_CR0_AM))
+		return EMU_NEXT;
+	return emu_fault(v, EXC_AC, 0);
+}
+
+/* Operands in memory; align: a power of two. */
+static inline enum emu emu_load(struct vcpu *v, u8 seg, u64 offset, void *dst, u32 size, u32 align)
+{
+	u64 linear;
+
+	TRY(seg_linear(v, seg, offset, size, MMU_READ, &linear));
+	TRY(emu_check_align(v, linear, align));
+	return mem_read(v, linear, dst, size, MMU_READ | (seg == SEG_SS ? MMU_STACK : 0));
+}
+
+static inline enum emu emu_store(struct vcpu *v, u8 seg, u64 offset, const void *src, u32 size,
+				 u32 align)
+{
+	u64 linear;
+
+	TRY(seg_linear(v, seg, offset, size, MMU_WRITE, &linear));
+	TRY(emu_check_align(v, linear, align));
+	return mem_write(v, linear, src, size, MMU_WRITE | (seg == SEG_SS ? MMU_STACK : 0));
+}
+
 /* --- operands ---------------------------------------------------------------- */
 
 /* The ModRM operand as size bytes (1, 2, 4, 8), zero-extended. */
@@ -125,7 +156,7 @@ static inline enum emu emu_read_rm(struct vcpu *v, const struct insn *in, u32 si
 {
 	*val = 0;
 	if (in->flags & INSN_MEM)
-		return seg_read(v, in->seg, insn_ea(v, in), val, size);
+		return emu_load(v, in->seg, insn_ea(v, in), val, size, size);
 	*val = size == 1 ? reg8_read(v, in, in->rm) : reg_read(v, in->rm, size);
 	return EMU_NEXT;
 }
@@ -133,7 +164,7 @@ static inline enum emu emu_read_rm(struct vcpu *v, const struct insn *in, u32 si
 static inline enum emu emu_write_rm(struct vcpu *v, const struct insn *in, u32 size, u64 val)
 {
 	if (in->flags & INSN_MEM)
-		return seg_write(v, in->seg, insn_ea(v, in), &val, size);
+		return emu_store(v, in->seg, insn_ea(v, in), &val, size, size);
 	if (size == 1)
 		reg8_write(v, in, in->rm, (u8)val);
 	else

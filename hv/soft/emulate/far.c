@@ -20,7 +20,7 @@ static enum emu far_operand(struct vcpu *v, const struct insn *in, u16 *sel, u64
 		*sel = (u16)in->imm2;
 		return EMU_NEXT;
 	}
-	TRY(seg_read(v, in->seg, insn_ea(v, in), raw, in->opsize + 2u));
+	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, in->opsize + 2u, in->opsize));
 	host_memcpy(offset, raw, in->opsize);
 	host_memcpy(sel, raw + in->opsize, 2);
 	return EMU_NEXT;

@@ -131,12 +131,12 @@ EMU_HANDLER(emu_bound)
 	if (!(in->flags & INSN_MEM))
 		return emu_raise_ud(v);
 	if (in->opsize == 2) {
-		TRY(seg_read(v, in->seg, insn_ea(v, in), half, 4));
+		TRY(emu_load(v, in->seg, insn_ea(v, in), half, 4, 2));
 		index = (s16)reg_read(v, in->reg, 2);
 		low = half[0];
 		high = half[1];
 	} else {
-		TRY(seg_read(v, in->seg, insn_ea(v, in), wide, 8));
+		TRY(emu_load(v, in->seg, insn_ea(v, in), wide, 8, 4));
 		index = (s32)reg_read(v, in->reg, 4);
 		low = wide[0];
 		high = wide[1];

@@ -159,7 +159,8 @@ static enum emu continue_string(struct vcpu *v, const struct insn *in, bool exit
 static enum emu element(struct vcpu *v, const struct insn *in, u8 seg, u8 index, u32 size,
 			u32 access, u64 *linear)
 {
-	return seg_linear(v, seg, reg_read(v, index, in->addrsize), size, access, linear);
+	TRY(seg_linear(v, seg, reg_read(v, index, in->addrsize), size, access, linear));
+	return emu_check_align(v, *linear, size);
 }
 
 /* Whether the segment lets a whole batch through; raises nothing. */

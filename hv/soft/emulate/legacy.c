@@ -127,7 +127,7 @@ EMU_HANDLER(emu_xlat)
 	u64 offset = (v->gpr[REG_RBX] + (u8)v->gpr[REG_RAX]) & emu_mask(in->addrsize);
 	u8 val;
 
-	TRY(seg_read(v, in->seg, offset, &val, 1));
+	TRY(emu_load(v, in->seg, offset, &val, 1, 1));
 	reg_write(v, REG_RAX, val, 1);
 	return EMU_NEXT;
 }

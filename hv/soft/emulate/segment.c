@@ -76,7 +76,7 @@ EMU_HANDLER(emu_load_far_pointer)
 	}
 	if (!(in->flags & INSN_MEM))
 		return emu_raise_ud(v);
-	TRY(seg_read(v, in->seg, insn_ea(v, in), raw, size + 2));
+	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, size + 2, size));
 	host_memcpy(&offset, raw, size);
 	host_memcpy(&sel, raw + size, 2);
 	TRY(check_sreg(v, seg, sel, &s));

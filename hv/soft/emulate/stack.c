@@ -38,7 +38,7 @@ EMU_HANDLER(emu_pop_insn)
 	emu_stack_commit(v, &st);
 	ea = insn_ea(v, in);
 	v->gpr[REG_RSP] = rsp;
-	TRY(seg_write(v, in->seg, ea, &val, in->opsize));
+	TRY(emu_store(v, in->seg, ea, &val, in->opsize, in->opsize));
 	emu_stack_commit(v, &st);
 	return EMU_NEXT;
 }
@@ -71,26 +71,24 @@ EMU_HANDLER(emu_popa)
 
 EMU_HANDLER(emu_enter)
 {
-	u32 i, n = 0, level = in->imm2 & 31, size = in->opsize;
-	u64 frame[34], bp = v->gpr[REG_RBP], top, own, linear;
+	u32 i, level = in->imm2 & 31, size = in->opsize;
+	u64 bp = v->gpr[REG_RBP], val, own, linear;
 	struct emu_stack st, outer;
 
 	emu_stack_now(v, &st);
-	top = (st.sp - size) & st.mask;
+	TRY(emu_stack_push(v, &st, &bp, 1, size));
 	/* On a 16-bit stack a wider frame pointer has the upper half of ESP. */
-	own = st.mask == 0xffff ? (v->gpr[REG_RSP] & ~0xffffull) | top : top;
-	frame[n++] = bp;
-	if (level) {
-		/* The frame pointers of the enclosing levels, and then our own. */
+	own = st.mask == 0xffff ? (v->gpr[REG_RSP] & ~0xffffull) | st.sp : st.sp;
+	/* The frame pointers of the enclosing levels, which pushes may overwrite; then our own. */
+	for (i = 1; i < level; i++) {
+		bp = (bp - size) & st.mask;
 		outer = st;
-		for (i = 1; i < level; i++) {
-			bp = (bp - size) & st.mask;
-			outer.sp = bp;
-			TRY(emu_stack_pop(v, &outer, &frame[n++], size));
-		}
-		frame[n++] = own;
+		outer.sp = bp;
+		TRY(emu_stack_pop(v, &outer, &val, size));
+		TRY(emu_stack_push(v, &st, &val, 1, size));
 	}
-	TRY(emu_stack_push(v, &st, frame, n, size));
+	if (level)
+		TRY(emu_stack_push(v, &st, &own, 1, size));
 	st.sp = (st.sp - (u16)in->imm) & st.mask;
 	TRY(seg_linear(v, SEG_SS, st.sp, 1, MMU_WRITE, &linear));
 	TRY(mem_probe_write(v, linear, 1, MMU_WRITE | MMU_STACK));

@@ -44,22 +44,30 @@ static bool in_limit(const struct seg *s, u64 first, u64 last)
 	return last <= s->limit;
 }
 
-/* The linear address of size bytes of stack at offset, or #SS. */
-static enum emu stack_linear(struct vcpu *v, const struct emu_stack *st, u64 offset, u32 size,
-			     u64 *linear)
+/* The stack of an inner privilege is not checked: it is no ring 3 access. */
+static enum emu stack_aligned(struct vcpu *v, const struct emu_stack *st, u64 linear, u32 size)
 {
+	return st->access & MMU_SUPER ? EMU_NEXT : emu_check_align(v, linear, size);
+}
+
+/* The linear address of n values of size bytes on the stack at offset, or #SS or #AC. */
+static enum emu stack_linear(struct vcpu *v, const struct emu_stack *st, u64 offset, u32 n,
+			     u32 size, u64 *linear)
+{
+	u64 last = offset + n * size - 1;
+
 	if (st->flat) {
 		*linear = offset;
-		if (emu_canonical(offset) && emu_canonical(offset + size - 1))
-			return EMU_NEXT;
+		if (emu_canonical(offset) && emu_canonical(last))
+			return stack_aligned(v, st, offset, size);
 		return emu_fault(v, EXC_SS, st->error);
 	}
 	if (!vcpu_real_or_v86(v) && !(st->ss.attr & SEG_P))
 		return emu_fault(v, EXC_SS, st->error);
-	if (!in_limit(&st->ss, offset, offset + size - 1))
+	if (!in_limit(&st->ss, offset, last))
 		return emu_fault(v, EXC_SS, st->error);
 	*linear = (u32)(st->ss.base + offset);
-	return EMU_NEXT;
+	return stack_aligned(v, st, *linear, size);
 }
 
 /* A frame that wraps: each value is checked first, then each is written. */
@@ -70,12 +78,12 @@ static enum emu push_wrapped(struct vcpu *v, struct emu_stack *st, const u64 *va
 
 	for (i = 0; i < n; i++) {
 		sp = (sp - size) & st->mask;
-		TRY(stack_linear(v, st, sp, size, &linear));
+		TRY(stack_linear(v, st, sp, 1, size, &linear));
 		TRY(mem_probe_write(v, linear, size, MMU_WRITE | MMU_STACK | st->access));
 	}
 	for (i = 0, sp = st->sp; i < n; i++) {
 		sp = (sp - size) & st->mask;
-		TRY(stack_linear(v, st, sp, size, &linear));
+		TRY(stack_linear(v, st, sp, 1, size, &linear));
 		TRY(mem_write(v, linear, &val[i], size, MMU_WRITE | MMU_STACK | st->access));
 	}
 	st->sp = sp;
@@ -92,7 +100,7 @@ enum emu emu_stack_push(struct vcpu *v, struct emu_stack *st, const u64 *val, u3
 		return n ? EMU_UNHANDLED : EMU_NEXT;
 	if (low > st->mask - (total - 1))
 		return push_wrapped(v, st, val, n, size);
-	TRY(stack_linear(v, st, low, total, &linear));
+	TRY(stack_linear(v, st, low, n, size, &linear));
 	for (i = 0; i < n; i++)
 		for (j = 0; j < size; j++)
 			frame[(n - 1 - i) * size + j] = (u8)(val[i] >> 8 * j);
@@ -106,7 +114,7 @@ enum emu emu_stack_pop(struct vcpu *v, struct emu_stack *st, u64 *val, u32 size)
 	u64 linear;
 
 	*val = 0;
-	TRY(stack_linear(v, st, st->sp, size, &linear));
+	TRY(stack_linear(v, st, st->sp, 1, size, &linear));
 	TRY(mem_read(v, linear, val, size, MMU_READ | MMU_STACK | st->access));
 	st->sp = (st->sp + size) & st->mask;
 	return EMU_NEXT;

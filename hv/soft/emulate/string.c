@@ -23,6 +23,7 @@ struct string {
 	u32 size;	/* of an element */
 	bool rep, down;
 	bool single;	/* stop after an element: single step or breakpoints */
+	bool aligned;	/* misaligned elements fault */
 	u64 left;	/* elements */
 	u32 budget;	/* bytes until the handler gives control back */
 };
@@ -37,6 +38,7 @@ static bool string_start(struct string *s, struct vcpu *v, const struct insn *in
 	s->down = v->sysflags & X86_FL_DF;
 	s->single = (v->sysflags & X86_FL_TF) || (v->dr7 & 0xff) ||
 		    (v->guest_debug.control & KVM_GUESTDBG_ENABLE);
+	s->aligned = (v->sysflags & X86_FL_AC) && v->cpl == 3;
 	s->left = s->rep ? reg_read(v, REG_RCX, in->addrsize) : 1;
 	s->budget = STRING_BYTES;
 	return s->left;
@@ -120,7 +122,7 @@ static u8 *span(const struct string *s, u8 seg, u8 index, u32 access, u32 *n)
 		linear = (u32)linear;
 	}
 	in_page = (u32)(linear & ~PAGE_MASK);
-	if (in_page + s->size > PAGE_SIZE)
+	if (in_page + s->size > PAGE_SIZE || (s->aligned && (in_page & (s->size - 1))))
 		return NULL;
 	room = s->down ? in_page / s->size + 1 : (PAGE_SIZE - in_page) / s->size;
 	/* Neither may the offset wrap around its address size. */
@@ -137,6 +139,17 @@ static u8 *span(const struct string *s, u8 seg, u8 index, u32 access, u32 *n)
 	linear -= offset - first;
 	p = mem_ptr(v, linear, (u32)bytes, access);
 	return p ? p + (offset - first) : NULL;
+}
+
+/* One element, with all of its faults. */
+static enum emu load(const struct string *s, u8 seg, u8 index, void *dst)
+{
+	return emu_load(s->v, seg, offset_of(s, index), dst, s->size, s->size);
+}
+
+static enum emu store(const struct string *s, const void *src)
+{
+	return emu_store(s->v, SEG_ES, offset_of(s, REG_RDI), src, s->size, s->size);
 }
 
 /* Elements that the fast way may take at once. */
@@ -187,8 +200,8 @@ static enum emu movs_run(struct string *s)
 		host_movs(dst, src, n, s->size, s->down);
 	} else {
 		n = 1;
-		TRY(seg_read(s->v, s->in->seg, offset_of(s, REG_RSI), buf, s->size));
-		TRY(seg_write(s->v, SEG_ES, offset_of(s, REG_RDI), buf, s->size));
+		TRY(load(s, s->in->seg, REG_RSI, buf));
+		TRY(store(s, buf));
 	}
 	step(s, REG_RSI, n);
 	step(s, REG_RDI, n);
@@ -247,7 +260,7 @@ static enum emu stos_run(struct string *s)
 		host_stos(dst, rax, n, s->size, s->down);
 	} else {
 		n = 1;
-		TRY(seg_write(s->v, SEG_ES, offset_of(s, REG_RDI), &rax, s->size));
+		TRY(store(s, &rax));
 	}
 	step(s, REG_RDI, n);
 	count(s, n);
@@ -272,7 +285,7 @@ static enum emu lods_run(struct string *s)
 {
 	u64 val = 0;
 
-	TRY(seg_read(s->v, s->in->seg, offset_of(s, REG_RSI), &val, s->size));
+	TRY(load(s, s->in->seg, REG_RSI, &val));
 	reg_write(s->v, REG_RAX, val, (u8)s->size);
 	step(s, REG_RSI, 1);
 	count(s, 1);
@@ -416,8 +429,8 @@ static enum emu cmps_run(struct string *s, bool *over)
 	if (likely(q)) {
 		n = host_cmps(p, q, n, s->size, s->down, equal, &arith);
 	} else {
-		TRY(seg_read(s->v, s->in->seg, offset_of(s, REG_RSI), a, s->size));
-		TRY(seg_read(s->v, SEG_ES, offset_of(s, REG_RDI), b, s->size));
+		TRY(load(s, s->in->seg, REG_RSI, a));
+		TRY(load(s, SEG_ES, REG_RDI, b));
 		n = host_cmps(a, b, 1, s->size, false, equal, &arith);
 	}
 	s->v->arith = arith;
@@ -445,7 +458,7 @@ static enum emu scas_run(struct string *s, bool *over)
 	if (likely(q)) {
 		n = host_scas(rax, q, n, s->size, s->down, equal, &arith);
 	} else {
-		TRY(seg_read(s->v, SEG_ES, offset_of(s, REG_RDI), b, s->size));
+		TRY(load(s, SEG_ES, REG_RDI, b));
 		n = host_scas(rax, b, 1, s->size, false, equal, &arith);
 	}
 	s->v->arith = arith;

@@ -101,11 +101,11 @@ EMU_HANDLER(emu_sysexit)
 	bool wide = vcpu_64bit(v) && in->opsize == 8;
 	u64 rip = v->gpr[REG_RDX], rsp = v->gpr[REG_RCX];
 
-	if (!vcpu_protected(v))
+	if (!vcpu_protected(v) || v->cpl)
 		return emu_gp0(v);
 	if (!sysenter_known(v))
 		return emu_raise_ud(v);
-	if (v->cpl || !cs)
+	if (!cs)
 		return emu_gp0(v);
 	if (wide && (!emu_canonical(rip) || !emu_canonical(rsp)))
 		return emu_gp0(v);

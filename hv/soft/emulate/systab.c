@@ -22,7 +22,7 @@ static enum emu load_table(struct vcpu *v, const struct insn *in, struct dtable 
 
 	if (v->cpl)
 		return emu_gp0(v);
-	TRY(seg_read(v, in->seg, insn_ea(v, in), raw, wide ? 10 : 6));
+	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, wide ? 10 : 6, 1));
 	host_memcpy(&base, raw + 2, wide ? 8 : 4);
 	if (wide && !emu_canonical(base))
 		return emu_gp0(v);
@@ -51,7 +51,7 @@ static enum emu store_table(struct vcpu *v, const struct insn *in, const struct 
 		return emu_gp0(v);
 	host_memcpy(raw, &t->limit, 2);
 	host_memcpy(raw + 2, &t->base, 8);
-	return seg_write(v, in->seg, insn_ea(v, in), raw, vcpu_64bit(v) ? 10 : 6);
+	return emu_store(v, in->seg, insn_ea(v, in), raw, vcpu_64bit(v) ? 10 : 6, 4);
 }
 
 EMU_HANDLER(emu_sgdt)
@@ -239,15 +239,12 @@ EMU_HANDLER(emu_verw)
 EMU_HANDLER(emu_arpl)
 {
 	u16 rpl = (u16)reg_read(v, in->reg, 2) & 3;
-	u64 val, linear = 0;
 	bool raise;
+	u64 val;
 
 	if (vcpu_real_or_v86(v))
 		return emu_raise_ud(v);
-	if (in->flags & INSN_MEM) {
-		TRY(seg_linear(v, in->seg, insn_ea(v, in), 2, MMU_READ | MMU_WRITE, &linear));
-		TRY(mem_probe_write(v, linear, 2, MMU_WRITE));
-	}
+	/* As the host: memory is written only when it changes. */
 	TRY(emu_read_rm(v, in, 2, &val));
 	raise = (val & 3) < rpl;
 	if (raise)

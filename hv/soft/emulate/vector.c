@@ -70,6 +70,6 @@ EMU_HANDLER(emu_maskmov)
 	}
 	for (i = 0; i < size; i++)
 		if (mask[i] & 0x80)
-			TRY(seg_write(v, in->seg, offset + i, &data[i], 1));
+			TRY(emu_store(v, in->seg, offset + i, &data[i], 1, 1));
 	return EMU_NEXT;
 }

@@ -28,6 +28,11 @@ static inline bool short_form(const struct insn *in)
 	return in->mem_size == ENV_SIZE_16 || in->mem_size == ENV_SIZE_16 + REGS_SIZE;
 }
 
+static inline u32 alignment(const struct insn *in)
+{
+	return short_form(in) ? 2 : 4;
+}
+
 /* Replaces pointers by 0 and brings the environment into the guest's form: its size. */
 static u32 env_to_guest(const struct insn *in, u8 *env)
 {
@@ -82,6 +87,7 @@ EMU_HANDLER(emu_fnstenv)
 
 	TRY(x87_check(v));
 	TRY(seg_linear(v, in->seg, insn_ea(v, in), size, MMU_WRITE, &linear));
+	TRY(emu_check_align(v, linear, alignment(in)));
 	TRY(mem_probe_write(v, linear, size, MMU_WRITE));
 	__asm__ volatile("fnstenv %0" : "=m"(env));
 	return mem_write(v, linear, env, env_to_guest(in, env), MMU_WRITE);
@@ -93,7 +99,8 @@ EMU_HANDLER(emu_fldenv)
 
 	TRY(x87_check(v));
 	TRY(x87_wait(v));
-	TRY(seg_read(v, in->seg, insn_ea(v, in), env, short_form(in) ? ENV_SIZE_16 : ENV_SIZE));
+	TRY(emu_load(v, in->seg, insn_ea(v, in), env, short_form(in) ? ENV_SIZE_16 : ENV_SIZE,
+		     alignment(in)));
 	env_from_guest(in, env);
 	__asm__ volatile("fldenv %0" ::"m"(env));
 	return EMU_NEXT;
@@ -107,6 +114,7 @@ EMU_HANDLER(emu_fnsave)
 
 	TRY(x87_check(v));
 	TRY(seg_linear(v, in->seg, insn_ea(v, in), size, MMU_WRITE, &linear));
+	TRY(emu_check_align(v, linear, alignment(in)));
 	TRY(mem_probe_write(v, linear, size, MMU_WRITE));
 	__asm__ volatile("fnsave %0" : "=m"(image));
 	n = env_to_guest(in, image);
@@ -122,7 +130,7 @@ EMU_HANDLER(emu_frstor)
 
 	TRY(x87_check(v));
 	TRY(x87_wait(v));
-	TRY(seg_read(v, in->seg, insn_ea(v, in), raw, n + REGS_SIZE));
+	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, n + REGS_SIZE, alignment(in)));
 	host_memcpy(image, raw, ENV_SIZE);
 	env_from_guest(in, image);
 	host_memcpy(image + ENV_SIZE, raw + n, REGS_SIZE);
