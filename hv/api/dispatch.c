@@ -55,16 +55,21 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	struct api_object *o;
 	u64 arg, dev, ino;
 	va_list ap;
+	int cancel;
 	long r;
 
 	va_start(ap, request);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
+	cancel = host_cancel_hold();
 	o = api_get(fd, (u32)request == KVM_RUN);
-	if (!o)
-		return finish(fd < 0 || host_fd_identity(fd, &dev, &ino) ? -EBADF : -ENOTTY);
-	r = run_request(o, (u32)request, arg);
-	api_put(o);
+	if (o) {
+		r = run_request(o, (u32)request, arg);
+		api_put(o);
+	} else {
+		r = fd < 0 || host_fd_identity(fd, &dev, &ino) ? -EBADF : -ENOTTY;
+	}
+	host_cancel_release(cancel);
 	return finish(r);
 }
 

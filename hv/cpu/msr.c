@@ -431,10 +431,10 @@ static int set_spec_ctrl(struct vcpu *v, u64 val, bool host)
 
 static int set_hwcr(struct vcpu *v, u64 val)
 {
-	const u64 harmless = BIT64(3) | BIT64(6) | BIT64(8), status_write = BIT64(18);
+	const u64 harmless = BIT64(3) | BIT64(6) | BIT64(8), kept = BIT64(18) | BIT64(24);
 
 	val &= ~harmless;
-	if (val & ~status_write)
+	if (val & ~kept)	/* McStatusWrEn, TscFreqSel */
 		return 1;
 	v->hwcr = val;
 	return 0;

@@ -114,6 +114,13 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask);
 void host_signal_leave(void);
 
 /*
+ * Around every call into the library: an asynchronous pthread_cancel() of the
+ * calling thread strikes at the release, when nothing is held any more.
+ */
+int host_cancel_hold(void);
+void host_cancel_release(int old);
+
+/*
  * A fault of the processor in this process (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
  * SIGTRAP) with the registers it happened in, which the hook may change.
  */

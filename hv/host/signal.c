@@ -18,6 +18,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "cancel.h"
 #include "host.h"
 #include "syscall.h"
 
@@ -348,6 +349,7 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask)
 	}
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	watch.active = true;
+	cancel_enter(kick, arg);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (mask)
 		set_mask(SIG_SETMASK, fault_hook ? *mask & ~FAULTS : *mask);
@@ -355,6 +357,7 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask)
 
 void host_signal_leave(void)
 {
+	cancel_leave();
 	if (watch.masked)
 		set_mask(SIG_SETMASK, watch.old_mask);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -180,7 +180,7 @@ struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode)
 {
 	struct block *b = __atomic_load_n(&cp->blocks[bucket(gpa)], __ATOMIC_ACQUIRE);
 
-	while (b && (b->gpa != gpa || b->mode != mode))
+	while (b && (b->gpa != gpa || b->mode != mode || b->dead))
 		b = b->next;
 	return b;
 }

@@ -77,6 +77,25 @@ enum emu soft_check_alignment(struct vcpu *v, const struct insn *in, u64 linear)
 	return EMU_NEXT;
 }
 
+/* What a store leaves alone must stay as it is: the buffer starts as memory is. */
+static void prefill(struct vcpu *v, u64 linear, u32 size)
+{
+	u8 *to = soft_cpu(v)->bounce;
+
+	while (size) {
+		u32 n = MIN(size, (u32)(PAGE_SIZE - (linear & ~PAGE_MASK)));
+		const void *from = mem_ptr(v, linear, n, MMU_READ);
+
+		if (from)
+			host_memcpy(to, from, n);
+		else
+			host_memset(to, 0, n);
+		to += n;
+		linear += n;
+		size -= n;
+	}
+}
+
 /* rip is already past the instruction when this returns EMU_JUMP. */
 static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 {
@@ -97,6 +116,8 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 		e = mem_probe_write(v, linear, in->mem_size, access);
 	if (e == EMU_NEXT && (in->flags & INSN_MEM_READ))
 		e = mem_read(v, linear, c->bounce, in->mem_size, access & ~MMU_WRITE);
+	else if (e == EMU_NEXT)
+		prefill(v, linear, in->mem_size);
 	if (e == EMU_NEXT)
 		e = soft_run_bounced(v, b);
 	if (e == EMU_NEXT && write)

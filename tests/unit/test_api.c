@@ -499,6 +499,38 @@ static void test_kick_from_thread(void **state)
 	signal(SIGUSR1, SIG_DFL);
 }
 
+static void *endless(void *arg)
+{
+	int old;
+
+	(void)arg;
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+	for (;;)
+		anykvm_ioctl(cpu_fd, KVM_RUN, 0);
+	return NULL;
+}
+
+/* A cancelled thread leaves a vCPU that others can go on with. */
+static void test_cancel(void **state)
+{
+	struct kvm_regs r;
+	pthread_t t;
+	void *end;
+	int i;
+
+	(void)state;
+	load_code(loop, sizeof(loop));
+	for (i = 0; i < 20; i++) {
+		pthread_create(&t, NULL, endless, NULL);
+		usleep(i * 500);
+		assert_int_equal(pthread_cancel(t), 0);
+		assert_int_equal(pthread_join(t, &end), 0);
+		assert_ptr_equal(end, PTHREAD_CANCELED);
+		assert_int_equal(anykvm_ioctl(cpu_fd, KVM_GET_REGS, &r), 0);
+		assert_int_equal(r.rip, 0x1000);
+	}
+}
+
 /* --- registers in struct kvm_run -------------------------------------------------------------- */
 
 static void test_sync_regs(void **state)
@@ -596,6 +628,7 @@ int main(void)
 		CPU_TEST(test_signal_mask_default),
 		CPU_TEST(test_immediate_exit),
 		CPU_TEST(test_kick_from_thread),
+		CPU_TEST(test_cancel),
 		CPU_TEST(test_sync_regs),
 		CPU_TEST(test_running),
 	};

@@ -157,10 +157,10 @@ static void test_far_pointers(void **state)
 
 	setup_64(0);
 	vcpu->gpr[REG_RBX] = DATA;
-	put(DATA, 0x1122334455667788, 8);
-	put(DATA + 8, K_DATA, 2);
-	assert_int_equal(exec("48 0f b5 33"), EMU_NEXT);	/* lgs rsi, [rbx] */
-	assert_true(vcpu->gpr[REG_RSI] == 0x1122334455667788);
+	put(DATA, 0x89abcdef, 4);
+	put(DATA + 4, K_DATA, 2);
+	assert_int_equal(exec("48 0f b5 33"), EMU_NEXT);	/* lgs rsi, [rbx]: AMD's form */
+	assert_true(vcpu->gpr[REG_RSI] == 0x89abcdef);
 	setup_done(state);
 }
 

@@ -8,22 +8,33 @@
  */
 #include "emulate.h"
 
-/* The target of a near branch, checked. */
-static enum emu near_target(struct vcpu *v, const struct insn *in, u64 *rip)
+static enum emu branch_operand(struct vcpu *v, const struct insn *in, u64 *rip)
 {
 	if (in->flags & INSN_MEM || in->opcode == 0xff)
 		TRY(emu_read_rm(v, in, in->opsize, rip));
 	else
 		*rip = v->rip + in->len + (u64)in->imm;
 	*rip &= emu_mask(in->opsize);
+	return EMU_NEXT;
+}
+
+/* The target of a near branch, checked. */
+static enum emu near_target(struct vcpu *v, const struct insn *in, u64 *rip)
+{
+	TRY(branch_operand(v, in, rip));
 	return emu_check_rip(v, &v->seg[SEG_CS], *rip, 0);
 }
 
 EMU_HANDLER(emu_call_near)
 {
+	struct emu_stack st;
 	u64 rip;
 
-	TRY(near_target(v, in, &rip));
+	/* The host looks at the stack before it looks at the target. */
+	TRY(branch_operand(v, in, &rip));
+	emu_stack_now(v, &st);
+	TRY(emu_stack_probe(v, &st, in->opsize));
+	TRY(emu_check_rip(v, &v->seg[SEG_CS], rip, 0));
 	TRY(emu_push(v, emu_next_rip(v, in), in->opsize));
 	return emu_jump(v, rip);
 }

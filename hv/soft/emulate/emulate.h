@@ -149,6 +149,23 @@ static inline enum emu emu_store(struct vcpu *v, u8 seg, u64 offset, const void 
 	return mem_write(v, linear, src, size, MMU_WRITE | (seg == SEG_SS ? MMU_STACK : 0));
 }
 
+/*
+ * A far pointer in memory, size bytes of offset and a selector. AMD's
+ * processors take 4 bytes of offset also with REX.W.
+ */
+static inline enum emu emu_load_pointer(struct vcpu *v, const struct insn *in, u64 *offset,
+					u16 *sel)
+{
+	u32 size = in->opsize == 8 && !emu_intel(v) ? 4 : in->opsize;
+	u8 raw[10];
+
+	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, size + 2, size));
+	*offset = 0;
+	host_memcpy(offset, raw, size);
+	host_memcpy(sel, raw + size, 2);
+	return EMU_NEXT;
+}
+
 /* --- operands ---------------------------------------------------------------- */
 
 /* The ModRM operand as size bytes (1, 2, 4, 8), zero-extended. */
@@ -297,6 +314,8 @@ void emu_stack_new(struct emu_stack *st, const struct seg *ss, u64 sp, u8 cpl, b
 /* Pushes n values of size bytes, val[0] first. All or nothing. */
 enum emu emu_stack_push(struct vcpu *v, struct emu_stack *st, const u64 *val, u32 n, u32 size);
 enum emu emu_stack_pop(struct vcpu *v, struct emu_stack *st, u64 *val, u32 size);
+/* Faults as pushing a value of size bytes would. */
+enum emu emu_stack_probe(struct vcpu *v, const struct emu_stack *st, u32 size);
 /* RSP, as wide as the stack is. */
 void emu_stack_commit(struct vcpu *v, const struct emu_stack *st);
 /* One value on the present stack, committed. */

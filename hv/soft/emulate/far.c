@@ -12,17 +12,10 @@
 /* The far pointer operand, direct or in memory. */
 static enum emu far_operand(struct vcpu *v, const struct insn *in, u16 *sel, u64 *offset)
 {
-	u8 raw[10];
-
-	*offset = 0;
-	if (!(in->flags & INSN_MEM)) {
-		*offset = (u64)in->imm & emu_mask(in->opsize);
-		*sel = (u16)in->imm2;
-		return EMU_NEXT;
-	}
-	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, in->opsize + 2u, in->opsize));
-	host_memcpy(offset, raw, in->opsize);
-	host_memcpy(sel, raw + in->opsize, 2);
+	if (in->flags & INSN_MEM)
+		return emu_load_pointer(v, in, offset, sel);
+	*offset = (u64)in->imm & emu_mask(in->opsize);
+	*sel = (u16)in->imm2;
 	return EMU_NEXT;
 }
 

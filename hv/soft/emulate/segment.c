@@ -51,10 +51,8 @@ EMU_HANDLER(emu_mov_to_sreg)
 
 EMU_HANDLER(emu_load_far_pointer)
 {
-	u32 size = in->opsize;
-	u64 offset = 0;
 	struct seg s;
-	u8 raw[10];
+	u64 offset;
 	u16 sel;
 	u8 seg;
 
@@ -76,12 +74,10 @@ EMU_HANDLER(emu_load_far_pointer)
 	}
 	if (!(in->flags & INSN_MEM))
 		return emu_raise_ud(v);
-	TRY(emu_load(v, in->seg, insn_ea(v, in), raw, size + 2, size));
-	host_memcpy(&offset, raw, size);
-	host_memcpy(&sel, raw + size, 2);
+	TRY(emu_load_pointer(v, in, &offset, &sel));
 	TRY(check_sreg(v, seg, sel, &s));
 	emu_set_seg(v, seg, &s);
-	reg_write(v, in->reg, offset, (u8)size);
+	reg_write(v, in->reg, offset, in->opsize);
 	return EMU_NEXT;
 }
 

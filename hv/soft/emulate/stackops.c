@@ -109,6 +109,14 @@ enum emu emu_stack_push(struct vcpu *v, struct emu_stack *st, const u64 *val, u3
 	return EMU_NEXT;
 }
 
+enum emu emu_stack_probe(struct vcpu *v, const struct emu_stack *st, u32 size)
+{
+	u64 linear;
+
+	TRY(stack_linear(v, st, (st->sp - size) & st->mask, 1, size, &linear));
+	return mem_probe_write(v, linear, size, MMU_WRITE | MMU_STACK | st->access);
+}
+
 enum emu emu_stack_pop(struct vcpu *v, struct emu_stack *st, u64 *val, u32 size)
 {
 	u64 linear;

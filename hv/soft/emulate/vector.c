@@ -62,12 +62,9 @@ EMU_HANDLER(emu_maskmov)
 		read_xmm(in->reg, data);
 		read_xmm(in->rm, mask);
 	}
-	for (i = 0; i < size; i++) {
-		if (!(mask[i] & 0x80))
-			continue;
-		TRY(seg_linear(v, in->seg, offset + i, 1, MMU_WRITE, &linear));
-		TRY(mem_probe_write(v, linear, 1, MMU_WRITE));
-	}
+	/* As on the host, bytes that are not selected fault, too. */
+	TRY(seg_linear(v, in->seg, offset, size, MMU_WRITE, &linear));
+	TRY(mem_probe_write(v, linear, size, MMU_WRITE));
 	for (i = 0; i < size; i++)
 		if (mask[i] & 0x80)
 			TRY(emu_store(v, in->seg, offset + i, &data[i], 1, 1));

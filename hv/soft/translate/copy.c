@@ -122,27 +122,25 @@ static bool byte_operand(const struct xinsn *xi)
 /* Is the operand-size prefix part of the instruction's meaning in 64-bit code? */
 static bool wants_66(const struct xinsn *xi)
 {
-	bool gpr = false;
+	bool word = false;
 
-	if (xi->zi.operand_width != 16)
+	if (xi->zi.operand_width != 16 ||
+	    (xi->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && xi->zi.opcode >= 0xd8 &&
+	     xi->zi.opcode <= 0xdf))
 		return false;
 	for (int i = 0; i < xi->zi.operand_count; i++) {
 		const ZydisDecodedOperand *op = &xi->op[i];
 
-		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER)
-			gpr |= op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->size == 16 &&
-			       xi->zi.opcode < 0xd8;
-		else if (is_gpr(op->reg.value))
-			gpr = true;
-		else if (op->reg.value >= ZYDIS_REGISTER_ST0 &&
-			 op->reg.value <= ZYDIS_REGISTER_ZMM31)
-			return false;
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+			if (op->reg.value >= ZYDIS_REGISTER_ST0 &&
+			    op->reg.value <= ZYDIS_REGISTER_ZMM31)
+				return false;
+			word |= is_gpr(op->reg.value) && op->size == 16;
+		} else if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			word |= op->size == 16;
+		}
 	}
-	if (xi->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && xi->zi.opcode >= 0xd8 &&
-	    xi->zi.opcode <= 0xdf)
-		return false;
-	return gpr || (xi->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
-		       (xi->zi.opcode == 0xf7 || xi->zi.opcode == 0xff));
+	return word;
 }
 
 static void legacy_prefixes(struct xl *x, const struct xinsn *xi)
@@ -218,6 +216,8 @@ static void vex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 	if (MODE_BITS(x->mode) != MODE_64) {
 		b1 |= 0xe0;
 		b2 |= 0x40;
+		if (e->reg >= 0 || e->rm >= 0)	/* W means nothing to general registers there */
+			b2 &= 0x7f;
 	}
 	if (e->mem)
 		b1 |= 0x60;
