@@ -27,6 +27,8 @@ struct runner {
 	struct host_mutex lock;		/* kick is called, or changed */
 	void (*kick)(void *);		/* NULL outside KVM_RUN */
 	void *arg;
+	bool async;			/* one of our calls puts off an asynchronous cancellation */
+	bool cancelled;
 };
 
 static struct host_mutex list_lock;
@@ -85,6 +87,9 @@ void cancel_enter(void (*kick)(void *), void *arg)
 	host_mutex_lock(&r->lock);
 	r->kick = kick;
 	r->arg = arg;
+	/* It came since the call began. */
+	if (r->async && r->cancelled)
+		kick(arg);
 	host_mutex_unlock(&r->lock);
 }
 
@@ -102,13 +107,18 @@ int host_cancel_hold(void)
 	int old = PTHREAD_CANCEL_DEFERRED;
 
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &old);
+	if (unlikely(old != PTHREAD_CANCEL_DEFERRED) && get_runner())
+		me->async = true;
 	return old;
 }
 
 void host_cancel_release(int old)
 {
-	if (unlikely(old != PTHREAD_CANCEL_DEFERRED))
-		pthread_setcanceltype(old, &old);
+	if (likely(old == PTHREAD_CANCEL_DEFERRED))
+		return;
+	if (me)
+		me->async = false;
+	pthread_setcanceltype(old, &old);
 }
 
 /* The list stays locked, so that the thread does not end meanwhile. */
@@ -121,6 +131,7 @@ static void kick_thread(pthread_t id)
 		;
 	if (r) {
 		host_mutex_lock(&r->lock);
+		r->cancelled = true;
 		if (r->kick) {
 			r->kick(r->arg);
 			/* Out of a sleep. */

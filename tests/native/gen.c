@@ -477,6 +477,9 @@ static void finish(struct maker *m)
 		if (t->insn[i].fix == FIX_BRANCH && t->insn[i].fix_to > (u64)t->count)
 			t->insn[i].fix_to = (u64)t->count;
 	t->undef_end = m->undef;
+	/* IRET to a 16-bit stack segment loads SP alone: the rest is enter.S's. */
+	if (opt.bits == 16)
+		t->gpr[RSP] = (CTX_BASE & 0xffff0000) | (t->gpr[RSP] & 0xffff);
 }
 
 bool group_usable(int group)

@@ -520,9 +520,9 @@ static void test_cancel(void **state)
 
 	(void)state;
 	load_code(loop, sizeof(loop));
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 200; i++) {
 		pthread_create(&t, NULL, endless, NULL);
-		usleep(i * 500);
+		usleep(i * 10);
 		assert_int_equal(pthread_cancel(t), 0);
 		assert_int_equal(pthread_join(t, &end), 0);
 		assert_ptr_equal(end, PTHREAD_CANCELED);

@@ -179,7 +179,7 @@ EMU_HANDLER(emu_clzero)
 	if (!emu_cpuid_bit(v, 0x80000008, 0, 1, 0))
 		return emu_raise_ud(v);
 	for (i = 0; i < in->len && in->bytes[i] != 0x0f; i++)
-		if (in->bytes[i] == 0x66 || (in->bytes[i] | 1) == 0xf3)
+		if ((in->bytes[i] | 1) == 0xf3)
 			return emu_raise_ud(v);
 	host_memset(zero, 0, sizeof(zero));
 	return emu_store(v, in->seg, addr, zero, sizeof(zero), 1);

@@ -57,9 +57,10 @@ static bool cuts_rip(const struct xl *x, const struct xinsn *xi)
 	       (xi->kind == K_JMP || xi->kind == K_JCC || xi->kind == K_LOOP);
 }
 
-static void goto_from(struct xl *x, const struct xinsn *xi, s64 target)
+/* taken: the branch xi jumps; else execution falls through behind it. */
+static void goto_from(struct xl *x, const struct xinsn *xi, s64 target, bool taken)
 {
-	bool cut = cuts_rip(x, xi) && target != x->gpa32 + xi->off + xi->zi.length;
+	bool cut = taken && cuts_rip(x, xi);
 
 	if (single(x) && !cut) {
 		leave(x, target);
@@ -78,7 +79,7 @@ static void goto_from(struct xl *x, const struct xinsn *xi, s64 target)
 
 void x_goto(struct xl *x, s64 target)
 {
-	goto_from(x, &x->x[x->n - 1], target);
+	goto_from(x, &x->x[x->n - 1], target, false);
 }
 
 static s64 target_of(const struct xl *x, const struct xinsn *xi)
@@ -101,7 +102,7 @@ static void jcc(struct xl *x, struct xinsn *xi)
 	}
 	over = e_jcc(x, cc ^ 1);
 	fs = x->fs;
-	goto_from(x, xi, target);
+	goto_from(x, xi, target, true);
 	x->fs = fs;
 	e_aim(over, x->p);
 }
@@ -145,7 +146,7 @@ static void loop(struct xl *x, struct xinsn *xi)
 	if (is_jcxz)
 		x_goto(x, x->gpa32 + xi->off + xi->zi.length);
 	else
-		goto_from(x, xi, target_of(x, xi));
+		goto_from(x, xi, target_of(x, xi), true);
 	x->fs = fs;
 	done = x->p;
 	if ((s64)(done - (zero + 1)) > 127)
@@ -154,14 +155,14 @@ static void loop(struct xl *x, struct xinsn *xi)
 	e_mov(x, true, H_RCX, S1);
 	if (not_taken)
 		e_aim(not_taken, x->p);
-	x_goto(x, is_jcxz ? target_of(x, xi) : x->gpa32 + xi->off + xi->zi.length);
+	goto_from(x, xi, is_jcxz ? target_of(x, xi) : x->gpa32 + xi->off + xi->zi.length, is_jcxz);
 }
 
 static void call(struct xl *x, struct xinsn *xi)
 {
 	x_flags_clobber(x, xi);
 	x_push_rip(x, xi);
-	goto_from(x, xi, target_of(x, xi));
+	goto_from(x, xi, target_of(x, xi), true);
 }
 
 static void ret(struct xl *x, struct xinsn *xi)
@@ -223,7 +224,7 @@ void x_branch(struct xl *x, struct xinsn *xi)
 {
 	switch (xi->kind) {
 	case K_JMP:
-		goto_from(x, xi, target_of(x, xi));
+		goto_from(x, xi, target_of(x, xi), true);
 		break;
 	case K_JCC:
 		jcc(x, xi);

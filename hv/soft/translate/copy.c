@@ -201,6 +201,21 @@ static void legacy(struct xl *x, const struct xinsn *xi, const struct encoding *
 	e8(x, opcode);
 }
 
+/* Outside 64-bit mode W means nothing to what works on general registers. */
+static bool ignores_w(const struct xinsn *xi, const struct encoding *e)
+{
+	switch (xi->zi.mnemonic) {
+	case ZYDIS_MNEMONIC_VCVTSI2SS:
+	case ZYDIS_MNEMONIC_VCVTSI2SD:
+	case ZYDIS_MNEMONIC_VCVTUSI2SS:
+	case ZYDIS_MNEMONIC_VCVTUSI2SD:
+	case ZYDIS_MNEMONIC_VMOVD:
+		return true;
+	default:
+		return e->reg >= 0 || e->rm >= 0 || e->vvvv >= 0;
+	}
+}
+
 static void vex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 {
 	const u8 *raw = xi->bytes + xi->zi.raw.vex.offset;
@@ -216,7 +231,7 @@ static void vex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 	if (MODE_BITS(x->mode) != MODE_64) {
 		b1 |= 0xe0;
 		b2 |= 0x40;
-		if (e->reg >= 0 || e->rm >= 0)	/* W means nothing to general registers there */
+		if (ignores_w(xi, e))
 			b2 &= 0x7f;
 	}
 	if (e->mem)
@@ -239,6 +254,8 @@ static void evex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 		p0 |= 0xf0;
 		p1 |= 0x40;
 		p2 |= 0x08;
+		if (ignores_w(xi, e))
+			p1 &= 0x7f;
 	}
 	if (e->mem)
 		p0 |= 0x60;
@@ -260,6 +277,17 @@ static u32 immediate_offset(const struct xinsn *xi)
 	return zi->raw.imm[0].size ? zi->raw.imm[0].offset : zi->length;
 }
 
+/* Its immediate is a fourth register, of which there are eight outside 64-bit mode. */
+static bool names_register(const struct xl *x, const struct xinsn *xi)
+{
+	if (MODE_BITS(x->mode) == MODE_64)
+		return false;
+	for (int i = 0; i < xi->zi.operand_count_visible; i++)
+		if (xi->op[i].encoding == ZYDIS_OPERAND_ENCODING_IS4)
+			return true;
+	return false;
+}
+
 static void encode(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 {
 	const ZydisDecodedInstruction *zi = &xi->zi;
@@ -279,7 +307,7 @@ static void encode(struct xl *x, const struct xinsn *xi, const struct encoding *
 			e8(x, 0xc0 | reg << 3 | (e->rm >= 0 ? e->rm & 7 : zi->raw.modrm.rm));
 	}
 	for (u32 i = immediate_offset(xi); i < zi->length; i++)
-		e8(x, xi->bytes[i]);
+		e8(x, names_register(x, xi) ? xi->bytes[i] & 0x7f : xi->bytes[i]);
 }
 
 /* The alignment that the instruction demands of its memory operand; 1: none. */
