@@ -216,6 +216,11 @@ void host_timer_set(struct host_timer *t, u64 deadline_ns);
 /* After the return the callback does not run (unless called from it). */
 void host_timer_cancel(struct host_timer *t);
 
+/* --- switches ------------------------------------------------------------- */
+
+/* True when the environment variable ANYKVM_SOFT lists name. May use vectors. */
+bool host_option(const char *name);
+
 /* --- telling ------------------------------------------------------------- */
 
 /* One line on standard error, for the hypervisor's own diagnosis. May use vectors. */

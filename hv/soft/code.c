@@ -480,6 +480,7 @@ int soft_code_init(struct vm *vm)
 	}
 	pads(s);
 	soft_features_init();
+	soft_exact_flags = host_option("exact-flags");
 	soft_fault_init();
 	return 0;
 }

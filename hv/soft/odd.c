@@ -69,7 +69,7 @@ enum emu soft_check_alignment(struct vcpu *v, const struct insn *in, u64 linear)
 		vcpu_raise_error(v, EXC_GP, 0);
 		return EMU_FAULT;
 	}
-	if (in->align <= 1 && (soft_cpu(v)->mode & MODE_ALIGN) && size <= 8 &&
+	if (in->align <= 1 && (soft_cpu(v)->mode & MODE_ALIGN) && size <= 64 &&
 	    !(size & (size - 1)) && (linear & (size - 1))) {
 		vcpu_raise_error(v, EXC_AC, 0);
 		return EMU_FAULT;

@@ -312,6 +312,8 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size);
 struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2,
 			     const u8 *host2, u32 mode);
 void soft_features_init(void);
+/* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
+extern bool soft_exact_flags;
 size_t soft_scratch_size(void);
 size_t soft_insn_scratch_size(void);
 

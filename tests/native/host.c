@@ -29,7 +29,7 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
-#define NO_TLS __attribute__((noinline, no_stack_protector))
+#define NO_TLS __attribute__((noinline, no_stack_protector, no_sanitize("address", "undefined")))
 
 static u64 const arena[2] = { LOW_BASE, HIGH_BASE };
 static u8 *data_alias[2];	/* the data pages again, all of them writable */

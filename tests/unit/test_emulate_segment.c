@@ -269,7 +269,7 @@ static void test_verify(void **state)
 {
 	setup_32(3);
 	assert_true(zf_after("0f 02 c1", U_CODE | 3));		/* lar eax, ecx */
-	assert_int_equal(vcpu->gpr[REG_RAX], 0x00c0fa00);
+	assert_int_equal(vcpu->gpr[REG_RAX], 0x00cffa00);
 	assert_true(zf_after("66 0f 02 c1", U_CODE | 3));
 	assert_int_equal(vcpu->gpr[REG_RAX], 0xfa00);
 	assert_false(zf_after("0f 02 c1", K_CODE | 3));

@@ -196,7 +196,7 @@ EMU_HANDLER(emu_lar)
 
 	TRY(visible_desc(v, in, vcpu_long_mode(v) ? LAR_TYPES_LONG : LAR_TYPES, &d, &ok));
 	if (ok)
-		reg_write(v, in->reg, d.hi & 0x00f0ff00, in->opsize);
+		reg_write(v, in->reg, d.hi & 0x00ffff00, in->opsize);
 	set_zf(v, ok);
 	return EMU_NEXT;
 }

@@ -9,9 +9,8 @@
  * supervisor forms behave as the compacted ones with an XSS of 0; XSAVEOPT
  * always writes all that was asked for.
  *
- * Outside 64-bit mode the upper registers' parts of the area are left alone
- * by saves and FXRSTOR; XRSTOR loads them, where no program of such a mode
- * can see them.
+ * Outside 64-bit mode registers 8 and up are neither saved nor loaded, and
+ * their parts of the area are left alone.
  *
  * Intel SDM vol. 1, 10.5 (FXSAVE) and chapter 13 (XSAVE).
  */
@@ -284,6 +283,31 @@ static bool loads_mxcsr(const struct xheader *h, u64 rfbm)
 	return rfbm & (BIT(XF_SSE) | BIT(XF_AVX));
 }
 
+static void host_xrstor(const u8 *area, u64 rfbm)
+{
+	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((u32)rfbm), "d"((u32)(rfbm >> 32))
+			 : "memory");
+}
+
+/* XRSTOR outside 64-bit mode: registers 8 and up stay as they are. */
+static void restore_lower(const u8 *area, u64 rfbm)
+{
+	u8 before[AREA_MAX] ALIGNED, after[AREA_MAX] ALIGNED;
+	u64 bv[2];
+
+	host_memset(before + LEGACY_SIZE, 0, HEADER_END - LEGACY_SIZE);
+	host_memset(after + LEGACY_SIZE, 0, HEADER_END - LEGACY_SIZE);
+	host_xsave(before, rfbm, false);
+	host_xrstor(area, rfbm);
+	host_xsave(after, rfbm, false);
+	keep_upper(after, before, rfbm, 0);
+	host_memcpy(&bv[0], before + LEGACY_SIZE, 8);
+	host_memcpy(&bv[1], after + LEGACY_SIZE, 8);
+	bv[1] |= bv[0] & (BIT(XF_SSE) | BIT(XF_AVX) | BIT(XF_ZMM_HI256) | BIT(XF_HI16_ZMM));
+	host_memcpy(after + LEGACY_SIZE, &bv[1], 8);
+	host_xrstor(after, rfbm);
+}
+
 static enum emu restore(struct vcpu *v, const struct insn *in, bool supervisor)
 {
 	u8 area[AREA_MAX] ALIGNED;
@@ -314,8 +338,10 @@ static enum emu restore(struct vcpu *v, const struct insn *in, bool supervisor)
 	host_memcpy(area + FX_MXCSR, &mxcsr, 4);
 	host_memset(h.rsvd, 0, sizeof(h.rsvd));
 	host_memcpy(area + LEGACY_SIZE, &h, sizeof(h));
-	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((u32)rfbm), "d"((u32)(rfbm >> 32))
-			 : "memory");
+	if (vcpu_64bit(v))
+		host_xrstor(area, rfbm);
+	else
+		restore_lower(area, rfbm);
 	return EMU_NEXT;
 }
 

@@ -294,9 +294,6 @@ void x_get(struct xl *x, int host, int guest);
 int x_use(struct xl *x, int guest, int tmp);
 void x_put(struct xl *x, int guest, int host);
 
-/* Saves dead flags too, so that they are exact at every fault (an option). */
-extern bool soft_exact_flags;
-
 /* flags.c */
 void x_flags_liveness(struct xl *x);
 /* The flags are about to be clobbered before instruction xi computes its own. */

@@ -137,7 +137,7 @@ static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write
 		      bool stack)
 {
 	s32 at = TLB_AT(MODE_MMU(x->mode));
-	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 8 && !(size & (size - 1));
+	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 64 && !(size & (size - 1));
 	s32 tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
 				     offsetof(struct tlb_entry, rtag));
 	struct cold *c;
