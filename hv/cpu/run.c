@@ -240,10 +240,8 @@ static int run_loop(struct vcpu *v)
 		v->complete = NULL;
 		r = complete(v);
 	}
-	if (!r && *(volatile u8 *)&v->run->immediate_exit) {
-		v->run->exit_reason = KVM_EXIT_INTR;
+	if (!r && *(volatile u8 *)&v->run->immediate_exit)	/* the exit reason stays */
 		r = -EINTR;
-	}
 	while (!r)
 		r = one_round(v);
 	return r > 0 ? 0 : r;

@@ -350,8 +350,9 @@ int vcpu_set_xcr0(struct vcpu *v, u64 val);
 u64 vcpu_get_cr8(struct vcpu *v);
 
 /*
- * MSRs. 0 or 1 (unknown MSR or a bad value: #GP for a guest, a short count
- * for KVM_GET/SET_MSRS). host: the access comes from user space.
+ * MSRs. 0, 1 (a bad value, or not for this caller) or 2 (no such MSR): #GP for
+ * a guest, a short count for KVM_GET/SET_MSRS. host: the access comes from
+ * user space.
  */
 int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);

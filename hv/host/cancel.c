@@ -107,7 +107,14 @@ int host_cancel_hold(void)
 	int old = PTHREAD_CANCEL_DEFERRED;
 
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &old);
-	if (unlikely(old != PTHREAD_CANCEL_DEFERRED) && get_runner())
+	if (likely(old == PTHREAD_CANCEL_DEFERRED))
+		return old;
+	if (!me && get_runner()) {
+		/* One that came while nobody could find us strikes here. */
+		pthread_setcanceltype(old, &old);
+		pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &old);
+	}
+	if (me)
 		me->async = true;
 	return old;
 }

@@ -417,7 +417,7 @@ int instantiate(struct maker *m, const struct enc *e, struct insn *in)
 	memset(in, 0, sizeof(*in));
 	in->len = d.length;
 	memcpy(in->bytes, b, d.length);
-	if (f.rip_to) {
+	if (f.rip_to && d.raw.disp.size == 32) {
 		in->fix = FIX_RIP;
 		in->fix_off = d.raw.disp.offset;
 		in->fix_size = 4;

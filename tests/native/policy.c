@@ -20,8 +20,8 @@ const char *const group_name[G_COUNT] = {
 	[G_AVX512] = "avx512", [G_GATHER] = "gather", [G_HINT] = "hint", [G_FSGS] = "fsgs",
 	[G_PRIV] = "priv", [G_DECIMAL] = "decimal", [G_SEGMENT] = "segment",
 	[G_FPENV] = "fpenv", [G_MIXED] = "mixed", [G_BYTES] = "bytes", [G_FLOW] = "flow",
-	[G_SMC] = "smc", [G_HAND] = "hand", [G_AC] = "ac", [G_TF] = "tf", [G_UD] = "ud", [G_MASKED] = "masked",
-	[G_FAR] = "far", [G_XSAVE] = "xsave",
+	[G_SMC] = "smc", [G_HAND] = "hand", [G_AC] = "ac", [G_TF] = "tf", [G_UD] = "ud",
+	[G_FAR] = "far", [G_XSAVE] = "xsave", [G_MASKED] = "masked",
 };
 
 int group_find(const char *name)

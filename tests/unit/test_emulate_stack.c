@@ -182,13 +182,13 @@ static void test_near(void **state)
 
 static void test_conditions(void **state)
 {
+	static const u32 bit[] = { X86_FL_CF, X86_FL_PF, X86_FL_ZF, X86_FL_SF, X86_FL_OF };
 	u32 cc, flags;
 	char hex[16];
 	u8 taken;
 
 	setup_32(0);
 	/* Against the host's own condition codes, by way of SETcc. */
-	static const u32 bit[] = { X86_FL_CF, X86_FL_PF, X86_FL_ZF, X86_FL_SF, X86_FL_OF };
 	for (flags = 0; flags < 32; flags++) {
 		u64 fl = 2;
 		u32 i;
@@ -220,7 +220,7 @@ static void test_conditions(void **state)
 	assert_int_equal(exec("e1 10"), EMU_JUMP);
 	assert_int_equal(exec("e0 10"), EMU_NEXT);
 	vcpu->seg[SEG_CS].limit = 0x1000;
-	vcpu->rip = 0x100;
+	vcpu->rip = 0x10;
 	exec_faults("e2 80", EXC_GP, 0);
 	setup_done(state);
 }

@@ -67,10 +67,10 @@ static void test_unknown(void **state)
 	u64 val;
 
 	(void)state;
-	assert_int_equal(vcpu_get_msr(cpu, 0xdeadbeef, &val, true), 1);
-	assert_int_equal(vcpu_set_msr(cpu, 0xdeadbeef, 0, true), 1);
-	assert_int_equal(vcpu_get_msr(cpu, 0x480, &val, false), 1);	/* VMX */
-	assert_int_equal(vcpu_get_msr(cpu, 0x38f, &val, false), 1);	/* PMU */
+	assert_int_equal(vcpu_get_msr(cpu, 0xdeadbeef, &val, true), MSR_UNKNOWN);
+	assert_int_equal(vcpu_set_msr(cpu, 0xdeadbeef, 0, true), MSR_UNKNOWN);
+	assert_int_equal(vcpu_get_msr(cpu, 0x480, &val, false), MSR_UNKNOWN);	/* VMX */
+	assert_int_equal(vcpu_get_msr(cpu, 0x38f, &val, false), MSR_UNKNOWN);	/* PMU */
 	assert_int_equal(vcpu_get_msr(cpu, MSR_SMBASE, &val, false), 1);
 	assert_int_equal(vcpu_get_msr(cpu, MSR_SMBASE, &val, true), 0);
 	assert_int_equal(vcpu_get_msr(cpu, 0x802, &val, false), 1);	/* no APIC here */

@@ -220,6 +220,8 @@ static int complete_ins(struct vcpu *v)
 	if (v->rip != v->pio.rip)
 		return 0;
 	for (done = 0; done < v->pio.count; done++) {
+		if (v->pio.rep && !reg_read(v, REG_RCX, v->pio.addrsize))
+			break;	/* user space shortened the count */
 		u64 offset = reg_read(v, REG_RDI, v->pio.addrsize);
 
 		if (seg_linear(v, SEG_ES, offset, size, MMU_WRITE, &linear) != EMU_NEXT ||

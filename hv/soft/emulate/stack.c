@@ -72,7 +72,7 @@ EMU_HANDLER(emu_popa)
 EMU_HANDLER(emu_enter)
 {
 	u32 i, level = in->imm2 & 31, size = in->opsize;
-	u64 bp = v->gpr[REG_RBP], val, own, linear;
+	u64 bp = v->gpr[REG_RBP], val, own;
 	struct emu_stack st, outer;
 
 	emu_stack_now(v, &st);
@@ -89,9 +89,11 @@ EMU_HANDLER(emu_enter)
 	}
 	if (level)
 		TRY(emu_stack_push(v, &st, &own, 1, size));
+	/* The end of the new frame must be writable. */
 	st.sp = (st.sp - (u16)in->imm) & st.mask;
-	TRY(seg_linear(v, SEG_SS, st.sp, 1, MMU_WRITE, &linear));
-	TRY(mem_probe_write(v, linear, 1, MMU_WRITE | MMU_STACK));
+	outer = st;
+	outer.sp = (st.sp + size) & st.mask;
+	TRY(emu_stack_probe(v, &outer, size));
 	reg_write(v, REG_RBP, own, (u8)size);
 	emu_stack_commit(v, &st);
 	return EMU_NEXT;

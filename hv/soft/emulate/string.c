@@ -215,9 +215,9 @@ EMU_HANDLER(emu_movs)
 
 	if (!string_start(&s, v, in))
 		return EMU_NEXT;
-	do
+	do {
 		TRY(movs_run(&s));
-	while (string_goes_on(&s));
+	} while (string_goes_on(&s));
 	return string_end(&s);
 }
 
@@ -273,9 +273,9 @@ EMU_HANDLER(emu_stos)
 
 	if (!string_start(&s, v, in))
 		return EMU_NEXT;
-	do
+	do {
 		TRY(stos_run(&s));
-	while (string_goes_on(&s));
+	} while (string_goes_on(&s));
 	return string_end(&s);
 }
 
@@ -298,9 +298,9 @@ EMU_HANDLER(emu_lods)
 
 	if (!string_start(&s, v, in))
 		return EMU_NEXT;
-	do
+	do {
 		TRY(lods_run(&s));
-	while (string_goes_on(&s));
+	} while (string_goes_on(&s));
 	return string_end(&s);
 }
 

@@ -48,25 +48,52 @@ static enum emu vector_check(struct vcpu *v, const struct insn *in)
 	return EMU_NEXT;
 }
 
+/* An x87 exception that waits is told by the next MMX instruction, MASKMOVQ too. */
+static enum emu x87_check(struct vcpu *v)
+{
+	u16 status;
+
+	__asm__ volatile("fnstsw %0" : "=a"(status));
+	if (!(status & 0x80))
+		return EMU_NEXT;
+	vcpu_raise(v, EXC_MF);
+	return EMU_FAULT;
+}
+
+/* The bytes of data whose mask has the top bit, in one piece for each run of them. */
+static enum emu write_masked(struct vcpu *v, u64 linear, const u8 *data, const u8 *mask, u32 size,
+			     u32 access)
+{
+	u32 i = 0, n;
+
+	while (i < size) {
+		for (n = 0; i + n < size && (mask[i + n] & 0x80); n++)
+			;
+		if (n)
+			TRY(mem_write(v, linear + i, data + i, n, access));
+		i += n + 1;
+	}
+	return EMU_NEXT;
+}
+
+/* Faults are those of the whole operand, whatever the mask (as AMD's Zen 5 has it). */
 EMU_HANDLER(emu_maskmov)
 {
-	u32 i, size = in->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ? 8 : 16;
+	u32 size = in->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ? 8 : 16;
+	u32 access = MMU_WRITE | (in->seg == SEG_SS ? MMU_STACK : 0);
 	u64 offset = reg_read(v, REG_RDI, in->addrsize), linear;
 	u8 data[16], mask[16];
 
 	TRY(vector_check(v, in));
 	if (size == 8) {
+		TRY(x87_check(v));
 		read_mm(in->reg, data);
 		read_mm(in->rm, mask);
 	} else {
 		read_xmm(in->reg, data);
 		read_xmm(in->rm, mask);
 	}
-	/* As on the host, bytes that are not selected fault, too. */
 	TRY(seg_linear(v, in->seg, offset, size, MMU_WRITE, &linear));
-	TRY(mem_probe_write(v, linear, size, MMU_WRITE));
-	for (i = 0; i < size; i++)
-		if (mask[i] & 0x80)
-			TRY(emu_store(v, in->seg, offset + i, &data[i], 1, 1));
-	return EMU_NEXT;
+	TRY(mem_probe_write(v, linear, size, access));
+	return write_masked(v, linear, data, mask, size, access);
 }
