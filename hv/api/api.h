@@ -58,6 +58,13 @@ long api_vcpu(struct vcpu *v, u32 request, u64 arg);
 long api_check_extension(u64 cap);
 long api_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap);
 
+/* Handlers about CPUID (cpuid.c). */
+long api_get_supported_cpuid(void *self, u64 arg, void *buf);
+long api_get_emulated_cpuid(void *self, u64 arg, void *buf);
+long api_set_cpuid(void *self, u64 arg, void *buf);
+long api_set_cpuid2(void *self, u64 arg, void *buf);
+long api_get_cpuid2(void *self, u64 arg, void *buf);
+
 /* KVM_GET/SET_MSRS on system and vCPU descriptors (msrs.c). v: NULL for feature MSRs. */
 long api_get_msrs(struct vcpu *v, u64 arg);
 long api_set_msrs(struct vcpu *v, u64 arg);

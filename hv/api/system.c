@@ -98,45 +98,6 @@ static long get_msrs(void *self, u64 arg, void *buf)
 	return api_get_msrs(NULL, arg);
 }
 
-static long put_cpuid(u64 arg, int (*fill)(struct kvm_cpuid_entry2 *, u32))
-{
-	struct kvm_cpuid_entry2 *e;
-	struct kvm_cpuid2 head;
-	int n;
-
-	if (host_copy_from_user(&head, arg, sizeof(head)))
-		return -EFAULT;
-	if (!head.nent)
-		return -E2BIG;
-	head.nent = MIN(head.nent, (u32)MAX_CPUID_ENTRIES);
-	e = host_zalloc(head.nent * sizeof(*e));
-	if (!e)
-		return -ENOMEM;
-	n = fill(e, head.nent);
-	if (n >= 0) {
-		head.nent = (u32)n;
-		if (host_copy_to_user(arg + sizeof(head), e, (u32)n * sizeof(*e)) ||
-		    host_copy_to_user(arg, &head, sizeof(head)))
-			n = -EFAULT;
-	}
-	host_free(e);
-	return n < 0 ? n : 0;
-}
-
-static long get_supported_cpuid(void *self, u64 arg, void *buf)
-{
-	(void)self;
-	(void)buf;
-	return put_cpuid(arg, cpuid_supported);
-}
-
-static long get_emulated_cpuid(void *self, u64 arg, void *buf)
-{
-	(void)self;
-	(void)buf;
-	return put_cpuid(arg, cpuid_emulated);
-}
-
 static long get_mce_cap(void *self, u64 arg, void *buf)
 {
 	u64 cap = MCE_CAP_SUPPORTED;
@@ -173,8 +134,8 @@ static const struct api_op ops[] = {
 	{ KVM_GET_MSR_INDEX_LIST, 0, get_msr_list },
 	{ KVM_GET_MSR_FEATURE_INDEX_LIST, 0, get_feature_list },
 	{ KVM_GET_MSRS, 0, get_msrs },
-	{ KVM_GET_SUPPORTED_CPUID, 0, get_supported_cpuid },
-	{ KVM_GET_EMULATED_CPUID, 0, get_emulated_cpuid },
+	{ KVM_GET_SUPPORTED_CPUID, 0, api_get_supported_cpuid },
+	{ KVM_GET_EMULATED_CPUID, 0, api_get_emulated_cpuid },
 	{ KVM_X86_GET_MCE_CAP_SUPPORTED, API_OUT, get_mce_cap },
 	{ KVM_HAS_DEVICE_ATTR, API_IN, has_attr },
 	{ KVM_GET_DEVICE_ATTR, API_IN, get_attr },

@@ -195,95 +195,6 @@ HANDLER(set_msrs)
 	return api_set_msrs(self, arg);
 }
 
-/* --- CPUID --------------------------------------------------------------------------- */
-
-/* The count at arg and that many entries of size bytes after it, or -errno. */
-static long copy_entries(u64 arg, size_t size, u32 *count, void **entries)
-{
-	struct kvm_cpuid2 head;
-
-	*entries = NULL;
-	if (host_copy_from_user(&head, arg, sizeof(head)))
-		return -EFAULT;
-	if (head.nent > MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	*count = head.nent;
-	if (!head.nent)
-		return 0;
-	*entries = host_zalloc(head.nent * size);
-	if (!*entries)
-		return -ENOMEM;
-	if (host_copy_from_user(*entries, arg + sizeof(head), head.nent * size)) {
-		host_free(*entries);
-		return -EFAULT;
-	}
-	return 0;
-}
-
-HANDLER(set_cpuid2)
-{
-	void *entries;
-	u32 count;
-	long r = copy_entries(arg, sizeof(struct kvm_cpuid_entry2), &count, &entries);
-
-	UNUSED(buf);
-	if (r)
-		return r;
-	r = vcpu_set_cpuid(self, entries, count);
-	if (r)
-		host_free(entries);
-	return r;
-}
-
-/* Entries of the first form have neither index nor flags. */
-HANDLER(set_cpuid)
-{
-	struct kvm_cpuid_entry2 *e2 = NULL;
-	struct kvm_cpuid_entry *e;
-	void *entries;
-	u32 count, i;
-	long r = copy_entries(arg, sizeof(*e), &count, &entries);
-
-	UNUSED(buf);
-	if (r)
-		return r;
-	e = entries;
-	if (count)
-		e2 = host_zalloc(count * sizeof(*e2));
-	for (i = 0; e2 && i < count; i++) {
-		e2[i].function = e[i].function;
-		e2[i].eax = e[i].eax;
-		e2[i].ebx = e[i].ebx;
-		e2[i].ecx = e[i].ecx;
-		e2[i].edx = e[i].edx;
-	}
-	host_free(entries);
-	if (count && !e2)
-		return -ENOMEM;
-	r = vcpu_set_cpuid(self, e2, count);
-	if (r)
-		host_free(e2);
-	return r;
-}
-
-HANDLER(get_cpuid2)
-{
-	struct vcpu *v = self;
-	struct kvm_cpuid2 head;
-	u32 room;
-
-	UNUSED(buf);
-	if (host_copy_from_user(&head, arg, sizeof(head)))
-		return -EFAULT;
-	room = head.nent;
-	head.nent = v->cpuid_count;
-	if (room < v->cpuid_count)
-		return -E2BIG;
-	if (host_copy_to_user(arg + sizeof(head), v->cpuid, v->cpuid_count * sizeof(*v->cpuid)))
-		return -EFAULT;
-	return host_copy_to_user(arg, &head, sizeof(head));
-}
-
 /* --- interrupts and events -------------------------------------------------------------- */
 
 HANDLER(get_lapic)
@@ -527,9 +438,9 @@ static const struct api_op ops[] = {
 	{ KVM_GET_DEBUGREGS, API_OUT, get_debugregs },
 	{ KVM_SET_DEBUGREGS, API_IN, set_debugregs },
 	{ KVM_SET_GUEST_DEBUG, API_IN, set_guest_debug },
-	{ KVM_SET_CPUID, 0, set_cpuid },
-	{ KVM_SET_CPUID2, 0, set_cpuid2 },
-	{ KVM_GET_CPUID2, 0, get_cpuid2 },
+	{ KVM_SET_CPUID, 0, api_set_cpuid },
+	{ KVM_SET_CPUID2, 0, api_set_cpuid2 },
+	{ KVM_GET_CPUID2, 0, api_get_cpuid2 },
 	{ KVM_X86_SETUP_MCE, API_IN, setup_mce },
 	{ KVM_X86_SET_MCE, API_IN, set_mce },
 	{ KVM_TPR_ACCESS_REPORTING, API_IN | API_OUT, tpr_access_reporting },

@@ -68,8 +68,9 @@ bool vcpu_is_amd(struct vcpu *v)
 {
 	const struct kvm_cpuid_entry2 *e = find(v, 0, 0);
 
-	return e && (vendor_is(e, 0x68747541, 0x69746e65, 0x444d4163) ||	/* AuthenticAMD */
-		     vendor_is(e, 0x6f677948, 0x6e65476e, 0x656e6975));		/* HygonGenuine */
+	/* "AuthenticAMD", "HygonGenuine" */
+	return e && (vendor_is(e, 0x68747541, 0x69746e65, 0x444d4163) ||
+		     vendor_is(e, 0x6f677948, 0x6e65476e, 0x656e6975));
 }
 
 /* KVM's leaves are at the base that has its signature, which another interface may displace. */

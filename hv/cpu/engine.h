@@ -17,6 +17,7 @@ enum engine_exit {
 	ENGINE_HALT,		/* HLT retired */
 	ENGINE_USER,		/* v->run is filled, or MMIO fragments wait for user space */
 	ENGINE_TRIPLE_FAULT,
+	ENGINE_DEBUG,		/* a breakpoint of KVM_SET_GUEST_DEBUG; v->debug_dr6 */
 	ENGINE_EFAULT,		/* a slot's memory is not there: KVM_RUN fails with EFAULT */
 	ENGINE_INTERNAL,	/* v->run holds KVM_EXIT_INTERNAL_ERROR */
 };

@@ -167,6 +167,8 @@ int events_deliver(struct vcpu *v)
 	} else if (v->nmi.injected) {
 		v->nmi.injected = false;
 		deliver(v, EXC_NMI, false, false, 0);
+	} else if (v->guest_debug.control & KVM_GUESTDBG_BLOCKIRQ) {
+		v->irq_blocked = true;
 	} else if (__atomic_load_n(&v->nmi.pending, __ATOMIC_SEQ_CST) && !v->nmi.masked &&
 		   !v->irq_shadow) {
 		deliver_nmi(v);
@@ -183,7 +185,7 @@ int debug_exit(struct vcpu *v)
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->debug.arch.exception = EXC_DB;
 	run->debug.arch.pc = v->rip + v->seg[SEG_CS].base;
-	run->debug.arch.dr6 = 0xffff0ff0u | BIT64(14);
-	run->debug.arch.dr7 = v->dr7;
+	run->debug.arch.dr6 = 0xffff0ff0u | v->debug_dr6;
+	run->debug.arch.dr7 = vcpu_dr7(v);
 	return 1;
 }

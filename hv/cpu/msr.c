@@ -204,57 +204,6 @@ static bool has_tsc_aux(struct vcpu *v, bool host)
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* The feature that a register of KVM's belongs to. */
-static u32 kvm_feature(u32 index)
-{
-	switch (index) {
-	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_SYSTEM_TIME:
-		return KVM_FEATURE_CLOCKSOURCE;
-	case MSR_KVM_ASYNC_PF_EN:
-		return KVM_FEATURE_ASYNC_PF;
-	case MSR_KVM_STEAL_TIME:
-		return KVM_FEATURE_STEAL_TIME;
-	case MSR_KVM_PV_EOI_EN:
-		return KVM_FEATURE_PV_EOI;
-	case MSR_KVM_POLL_CONTROL:
-		return KVM_FEATURE_POLL_CONTROL;
-	case MSR_KVM_ASYNC_PF_INT:
-	case MSR_KVM_ASYNC_PF_ACK:
-		return KVM_FEATURE_ASYNC_PF_INT;
-	default:
-		return KVM_FEATURE_CLOCKSOURCE2;
-	}
-}
-
-static int get_kvm(struct vcpu *v, u32 index, u64 *val)
-{
-	if (!vcpu_pv_has(v, kvm_feature(index)))
-		return MSR_UNKNOWN;
-	switch (index) {
-	case MSR_KVM_WALL_CLOCK_NEW:
-	case MSR_KVM_WALL_CLOCK:
-		*val = v->vm->kvm_wall_clock;
-		return 0;
-	case MSR_KVM_SYSTEM_TIME_NEW:
-	case MSR_KVM_SYSTEM_TIME:
-		*val = v->kvm_system_time;
-		return 0;
-	case MSR_KVM_STEAL_TIME:
-		*val = v->kvm_steal_time;
-		return 0;
-	case MSR_KVM_POLL_CONTROL:
-		*val = v->kvm_poll_control;
-		return 0;
-	case MSR_KVM_ASYNC_PF_EN:
-	case MSR_KVM_PV_EOI_EN:
-	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
-		*val = 0;
-		return 0;
-	}
-	return MSR_UNKNOWN;
-}
-
 static int get_special(struct vcpu *v, u32 index, u64 *val, bool host)
 {
 	switch (index) {
@@ -326,7 +275,7 @@ static int get_special(struct vcpu *v, u32 index, u64 *val, bool host)
 		*val = v->osvw_status;
 		return !vcpu_has(v, FEAT_OSVW);
 	}
-	return get_kvm(v, index, val);
+	return msr_kvm_get(v, index, val);
 }
 
 /* Registers that user space may save and restore though the guest has none: 0. */
@@ -440,52 +389,6 @@ static int set_hwcr(struct vcpu *v, u64 val)
 	return 0;
 }
 
-static int set_steal_time(struct vcpu *v, u64 val)
-{
-	if (val & 0x3e)
-		return 1;
-	v->kvm_steal_time = val;
-	v->steal_tsc = 0;
-	steal_time_update(v);
-	return 0;
-}
-
-static int set_kvm(struct vcpu *v, u32 index, u64 val, bool host)
-{
-	if (!vcpu_pv_has(v, kvm_feature(index)))
-		return MSR_UNKNOWN;
-	switch (index) {
-	case MSR_KVM_WALL_CLOCK_NEW:
-	case MSR_KVM_WALL_CLOCK:
-		v->vm->kvm_wall_clock = val;
-		pvclock_write_wall_clock(v, val);
-		return 0;
-	case MSR_KVM_SYSTEM_TIME_NEW:
-	case MSR_KVM_SYSTEM_TIME:
-		v->kvm_system_time = val;
-		/* The guest may read it by its next instruction. */
-		if (host)
-			vcpu_request(v, REQ_CLOCK);
-		else
-			pvclock_update(v);
-		return 0;
-	case MSR_KVM_STEAL_TIME:
-		return set_steal_time(v, val);
-	case MSR_KVM_POLL_CONTROL:
-		if (val > 1)
-			return 1;
-		v->kvm_poll_control = val;
-		return 0;
-	case MSR_KVM_ASYNC_PF_EN:
-	case MSR_KVM_PV_EOI_EN:
-		/* Not offered: they may only be switched off. */
-		return val & 1;
-	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
-		return 0;
-	}
-	return MSR_UNKNOWN;
-}
-
 static int set_special(struct vcpu *v, u32 index, u64 val, bool host)
 {
 	switch (index) {
@@ -564,7 +467,7 @@ static int set_special(struct vcpu *v, u32 index, u64 val, bool host)
 		*(index == MSR_OSVW_LENGTH ? &v->osvw_length : &v->osvw_status) = val;
 		return 0;
 	}
-	return set_kvm(v, index, val, host);
+	return msr_kvm_set(v, index, val, host);
 }
 
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host)

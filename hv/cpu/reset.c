@@ -9,7 +9,8 @@
 #define DR6_RESET 0xffff0ff0
 #define DR7_RESET 0x400
 #define PAT_RESET 0x0007040600070406ull
-#define MISC_ENABLE_RESET (BIT64(0) | BIT64(11) | BIT64(12))	/* fast strings, no BTS, no PEBS */
+/* Fast strings, no BTS, no PEBS. */
+#define MISC_ENABLE_RESET (BIT64(0) | BIT64(11) | BIT64(12))
 #define APIC_BASE_RESET 0xfee00000ull
 #define MIN_SIGNATURE 0x600	/* family 6: what RDX holds when there is no CPUID leaf 1 */
 

@@ -178,9 +178,9 @@ static int after_run(struct vcpu *v, enum engine_exit why)
 	v->stat.exits++;
 	switch (why) {
 	case ENGINE_REQUEST:
-		if (v->single_step && v->stepped)
-			return debug_exit(v);
 		return 0;
+	case ENGINE_DEBUG:
+		return debug_exit(v);
 	case ENGINE_HALT:
 		if (!v->vm->irqchip && !v->vm->split_irqchip) {
 			v->run->exit_reason = KVM_EXIT_HLT;
@@ -226,7 +226,6 @@ static int one_round(struct vcpu *v)
 		return r;
 	if (window_exit(v))
 		return 1;
-	v->stepped = false;
 	return after_run(v, v->vm->engine->run(v));
 }
 

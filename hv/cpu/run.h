@@ -13,7 +13,7 @@
  */
 int events_deliver(struct vcpu *v);
 
-/* KVM_EXIT_DEBUG after a single step. Returns 1. */
+/* KVM_EXIT_DEBUG with v->debug_dr6. Returns 1. */
 int debug_exit(struct vcpu *v);
 
 /* Forgets address translations and what hangs on memory slots. */

@@ -132,11 +132,14 @@ int mce_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
 int vcpu_setup_mce(struct vcpu *v, u64 mcg_cap);
 int vcpu_set_mce(struct vcpu *v, struct kvm_x86_mce *m);
 
-/* --- MSRs (cpu/msr.c, cpu/msr_exit.c) ---------------------------------------------------- */
+/* --- MSRs (cpu/msr*.c) ------------------------------------------------------------------- */
 
 /* What vcpu_get_msr and vcpu_set_msr return for a number that nobody knows. */
 #define MSR_UNKNOWN 2
 
+/* KVM's own: 0, 1 or MSR_UNKNOWN. */
+int msr_kvm_get(struct vcpu *v, u32 index, u64 *val);
+int msr_kvm_set(struct vcpu *v, u32 index, u64 val, bool host);
 /* KVM_X86_SET_MSR_FILTER: 0 or -errno. */
 int msr_filter_set(struct vm *vm, const struct kvm_msr_filter *f);
 void msr_filter_free(struct vm *vm);

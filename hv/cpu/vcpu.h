@@ -231,8 +231,7 @@ struct vcpu {
 	u32 thread;		/* kernel id of the thread in KVM_RUN, 0: none */
 	bool irq_window_open;
 	bool irq_blocked;	/* an event waits for RFLAGS.IF or the shadow's end */
-	bool single_step;	/* run.c wants to see every instruction */
-	bool stepped;		/* ... and one has retired */
+	u64 debug_dr6;		/* ENGINE_DEBUG: what KVM_EXIT_DEBUG reports */
 	bool fault_stack;	/* the access under way is to the stack segment */
 	/* soft/mmu: the slots that page tables and data were last found in. */
 	struct {
@@ -294,6 +293,19 @@ static inline void vcpu_set_rflags(struct vcpu *v, u64 fl)
 	v->sysflags = sys;
 	v->arith = arith_from_rflags(fl);
 	v->irq_enable = !!(fl & X86_FL_IF);
+}
+
+/* The debug registers in force: the guest's, or those of KVM_SET_GUEST_DEBUG. */
+static inline u64 vcpu_dr7(const struct vcpu *v)
+{
+	return v->guest_debug.control & KVM_GUESTDBG_USE_HW_BP ? v->guest_debug.arch.debugreg[7] :
+								 v->dr7;
+}
+
+static inline u64 vcpu_dr(const struct vcpu *v, int i)
+{
+	return v->guest_debug.control & KVM_GUESTDBG_USE_HW_BP ? v->guest_debug.arch.debugreg[i] :
+								 v->dr[i];
 }
 
 static inline bool vcpu_long_mode(const struct vcpu *v)

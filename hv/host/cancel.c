@@ -27,7 +27,7 @@ struct runner {
 	struct host_mutex lock;		/* kick is called, or changed */
 	void (*kick)(void *);		/* NULL outside KVM_RUN */
 	void *arg;
-	bool async;			/* one of our calls puts off an asynchronous cancellation */
+	bool async;			/* in a call that puts off asynchronous cancellation */
 	bool cancelled;
 };
 

@@ -17,19 +17,19 @@ enum { TYPE_EXECUTE, TYPE_WRITE, TYPE_IO, TYPE_ACCESS };
 
 static bool enabled(const struct vcpu *v, int i)
 {
-	return v->dr7 >> (2 * i) & 3;
+	return vcpu_dr7(v) >> (2 * i) & 3;
 }
 
 static u32 type_of(const struct vcpu *v, int i)
 {
-	return v->dr7 >> (16 + 4 * i) & 3;
+	return vcpu_dr7(v) >> (16 + 4 * i) & 3;
 }
 
 static u32 length_of(const struct vcpu *v, int i)
 {
 	static const u8 len[4] = { 1, 2, 8, 4 };
 
-	return len[v->dr7 >> (18 + 4 * i) & 3];
+	return len[vcpu_dr7(v) >> (18 + 4 * i) & 3];
 }
 
 u64 soft_break_before(struct vcpu *v)
@@ -39,7 +39,7 @@ u64 soft_break_before(struct vcpu *v)
 	if (v->sysflags & X86_FL_RF)
 		return 0;
 	for (int i = 0; i < 4; i++)
-		if (enabled(v, i) && type_of(v, i) == TYPE_EXECUTE && v->dr[i] == linear)
+		if (enabled(v, i) && type_of(v, i) == TYPE_EXECUTE && vcpu_dr(v, i) == linear)
 			hit |= BIT64(i);
 	return hit;
 }
@@ -51,7 +51,7 @@ static u64 watched(const struct vcpu *v, u64 from, u64 size, bool write)
 
 	for (int i = 0; i < 4; i++) {
 		u32 type = type_of(v, i), len = length_of(v, i);
-		u64 at = v->dr[i] & ~(u64)(len - 1);
+		u64 at = vcpu_dr(v, i) & ~(u64)(len - 1);
 
 		if (!enabled(v, i) || !(type == TYPE_ACCESS || (type == TYPE_WRITE && write)))
 			continue;

@@ -347,54 +347,79 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 
 static bool must_step(struct vcpu *v)
 {
-	if (v->irq_shadow || (v->sysflags & X86_FL_TF) || v->single_step || (v->dr7 & DR7_ENABLES))
+	if (v->irq_shadow || (v->sysflags & X86_FL_TF) ||
+	    (v->guest_debug.control & KVM_GUESTDBG_SINGLESTEP) || (vcpu_dr7(v) & DR7_ENABLES))
 		return true;
 	v->sysflags &= ~X86_FL_RF;	/* nothing could see it */
 	return false;
 }
 
-/* The instruction retired: its shadow is over, its traps are due. */
-static void retired(struct vcpu *v, u8 shadow, u64 dr6)
+/* Traps that the instruction left: user space's go to it, the guest's become #DB. */
+static enum verdict traps(struct vcpu *v, u64 tf, u64 watch, enum engine_exit *out)
 {
-	if (v->irq_shadow == shadow && shadow)
-		v->irq_shadow = 0;
-	instruction_done(v);
+	u32 control = v->guest_debug.control;
+	u64 user = 0;
+
+	if (control & KVM_GUESTDBG_SINGLESTEP)
+		user = BIT64(14);
+	if (control & KVM_GUESTDBG_USE_HW_BP) {
+		user |= watch;
+		watch = 0;
+	}
 	/* After MOV SS and POP SS traps wait for the next instruction. */
-	if (dr6 && !(v->irq_shadow & KVM_X86_SHADOW_INT_MOV_SS))
-		vcpu_raise_db(v, dr6);
-	v->stepped = true;
+	if ((tf | watch) && !(v->irq_shadow & KVM_X86_SHADOW_INT_MOV_SS))
+		vcpu_raise_db(v, tf | watch);
+	if (user) {
+		v->debug_dr6 = user;
+		*out = ENGINE_DEBUG;
+		return LEAVE;
+	}
+	return v->exc.pending ? LEAVE : GO_ON;
+}
+
+/* A breakpoint at rip: a fault for the guest, an exit for user space. */
+static enum verdict break_at(struct vcpu *v, u64 hit, enum engine_exit *out)
+{
+	if (v->guest_debug.control & KVM_GUESTDBG_USE_HW_BP) {
+		v->debug_dr6 = hit;
+		*out = ENGINE_DEBUG;
+	} else {
+		vcpu_raise_db(v, hit);
+		*out = ENGINE_REQUEST;
+	}
+	return LEAVE;
 }
 
 static enum verdict step(struct vcpu *v, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	u8 shadow = v->irq_shadow;
-	u64 trap = v->sysflags & X86_FL_TF ? BIT64(14) : 0, hit;
-	bool breaks = v->dr7 & DR7_ENABLES, rf = v->sysflags & X86_FL_RF;
+	u64 tf = v->sysflags & X86_FL_TF ? BIT64(14) : 0, hit;
+	bool breaks = vcpu_dr7(v) & DR7_ENABLES;
 	struct soft_watch w;
 	struct block *b;
 	enum verdict r;
 
 	hit = breaks ? soft_break_before(v) : 0;
-	if (hit) {
-		v->sysflags |= X86_FL_RF;	/* a fault: the handler returns past it */
-		vcpu_raise_db(v, hit);
-		return LEAVE;
-	}
+	if (hit)
+		return break_at(v, hit, out);
 	b = soft_find(v, c->mode | MODE_ONE);
 	if (!b)
 		return v->exc.pending ? LEAVE : internal_error(v, out);
 	if (breaks)
 		soft_watch_before(v, b->one, &w);
-	if (rf)
-		v->sysflags &= ~X86_FL_RF;
+	v->sysflags &= ~X86_FL_RF;
 	r = came_back(v, soft_go(v, b->indirect), out);
-	if (r == LEAVE && (*out == ENGINE_REQUEST || (*out == ENGINE_USER && !v->mmio_writes)))
+	if (r == LEAVE && (*out == ENGINE_REQUEST || *out == ENGINE_EFAULT || *out == ENGINE_DEBUG ||
+			   (*out == ENGINE_USER && !v->mmio_writes)))
 		return r;	/* a fault, or user space first: it did not retire */
-	if (breaks)
-		trap |= soft_watch_after(v, &w);
-	retired(v, shadow, trap);
-	return r == LEAVE || v->exc.pending || v->single_step ? LEAVE : GO_ON;
+	hit = breaks ? soft_watch_after(v, &w) : 0;
+	if (v->irq_shadow == shadow && shadow)
+		v->irq_shadow = 0;
+	instruction_done(v);
+	if (r == LEAVE)
+		return r;
+	return traps(v, tf, hit, out);
 }
 
 /* --- engine_ops --------------------------------------------------------------------- */

@@ -59,7 +59,8 @@ struct operand {
 	const struct insn *in;
 	u64 ea;
 	u32 access;
-	struct run run[MAX_OPERAND / 2];
+	u32 longest;		/* bytes of a run at most */
+	struct run run[MAX_OPERAND];
 	u32 runs;
 };
 
@@ -73,7 +74,7 @@ static void cut(struct operand *o, u64 bytes)
 
 		off += (u32)__builtin_ctzll(bytes >> off);
 		r->off = off;
-		while (off < MAX_OPERAND && (bytes >> off & 1))
+		while (off < MAX_OPERAND && off - r->off < o->longest && (bytes >> off & 1))
 			off++;
 		r->len = off - r->off;
 	}
@@ -126,6 +127,8 @@ enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 		soft_fpu_load(v);
 	o.in = in;
 	o.ea = insn_ea(v, in);
+	/* An element beyond the segment's limit faults after one that is not present. */
+	o.longest = vcpu_64bit(v) ? MAX_OPERAND : in->elem;
 	o.access = (write ? MMU_WRITE : MMU_READ) | (in->seg == SEG_SS ? MMU_STACK : 0);
 	bytes = active_bytes(in);
 	host_memset(soft_cpu(v)->bounce, 0, MAX_OPERAND);

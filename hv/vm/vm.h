@@ -175,6 +175,7 @@ struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
 /* Starts vm->poller unless it runs: 0 or -ENOMEM. Call before whatever may need it. */
 int vm_start_poller(struct vm *vm);
 
-#define VM_RUN_PAGES 3		/* of a vCPU's descriptor: kvm_run, PIO data, coalesced ring */
+/* Of a vCPU's descriptor: kvm_run, PIO data, coalesced ring. */
+#define VM_RUN_PAGES 3
 
 #endif

@@ -80,11 +80,16 @@ static u64 flags_compared(const struct test *t, const struct outcome *want)
 	return mask & ~(u64)(i < t->count ? t->insn[i].undef : t->undef_end);
 }
 
+/* rip is that of an INT1, or lies within it. */
 static bool is_int1(const struct test *t, u64 rip)
 {
 	u64 off = rip - (opt.bits == 16 ? t->at[0] & 0xffff : t->at[0]);
+	int i;
 
-	return off < t->code_len && t->code[off] == 0xf1;
+	for (i = 0; i < t->count; i++)
+		if (off >= t->at[i] - t->at[0] && off < t->at[i + 1] - t->at[0])
+			return t->insn[i].bytes[t->insn[i].len - 1] == 0xf1;
+	return false;
 }
 
 static bool decode_at(const struct test *t, u64 rip, ZydisDecodedInstruction *in)

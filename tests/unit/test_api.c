@@ -580,20 +580,21 @@ static void test_running(void **state)
 	(void)state;
 	load_code(code, sizeof(code));
 	assert_int_equal(set_slot(0, 0, 0, 0, 0), 0);
-	assert_int_equal(set_slot(1, 0, 0, 5 * 0x1000, memory), 0);
-	assert_int_equal(set_slot(2, 0, 5 * 0x1000, 0x1000, memory + 5 * 0x1000), 0);
+	assert_int_equal(set_slot(1, 0, 0, 0x5000, memory), 0);
+	assert_int_equal(set_slot(2, 0, 0x5000, 0x1000, memory + 0x5000), 0);
 	count = (uint16_t *)(memory + 0x3000);
 	stop = false;
 	signal(SIGUSR1, on_signal);
 	pthread_create(&t, NULL, runner, NULL);
 	for (i = 0; i < 200; i++) {
-		assert_int_equal(set_slot(2, 0, 5 * 0x1000, 0, 0), 0);
-		assert_int_equal(set_slot(2, i & 1 ? KVM_MEM_LOG_DIRTY_PAGES : 0, 5 * 0x1000, 0x1000,
-					  memory + 5 * 0x1000), 0);
-		assert_int_equal(set_slot(2, i & 1 ? 0 : KVM_MEM_LOG_DIRTY_PAGES, 5 * 0x1000, 0x1000,
-					  memory + 5 * 0x1000), 0);
-		assert_int_equal(set_slot(2, 0, 9 * 0x1000, 0x1000, memory + 5 * 0x1000), 0);
-		assert_int_equal(set_slot(2, 0, 5 * 0x1000, 0x1000, memory + 5 * 0x1000), 0);
+		unsigned first = i & 1 ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+		unsigned then = first ^ KVM_MEM_LOG_DIRTY_PAGES;
+
+		assert_int_equal(set_slot(2, 0, 0x5000, 0, 0), 0);
+		assert_int_equal(set_slot(2, first, 0x5000, 0x1000, memory + 0x5000), 0);
+		assert_int_equal(set_slot(2, then, 0x5000, 0x1000, memory + 0x5000), 0);
+		assert_int_equal(set_slot(2, 0, 0x9000, 0x1000, memory + 0x5000), 0);
+		assert_int_equal(set_slot(2, 0, 0x5000, 0x1000, memory + 0x5000), 0);
 	}
 	before = *count;
 	for (i = 0; i < 1000 && *count == before; i++)

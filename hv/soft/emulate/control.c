@@ -196,7 +196,7 @@ EMU_HANDLER(emu_cache_flush)
 #define DR7_WRITABLE 0xffff2bffu
 #define DR7_GD BIT(13)
 
-/* The register's number after DR4 and DR5 were resolved, or 0xff when a fault was raised. */
+/* The register's number with DR4 and DR5 resolved; 0xff: a fault, or an exit to the debugger. */
 static u8 debug_register(struct vcpu *v, const struct insn *in)
 {
 	u8 dr = in->reg;
@@ -209,8 +209,11 @@ static u8 debug_register(struct vcpu *v, const struct insn *in)
 		vcpu_raise(v, EXC_UD);
 		return 0xff;
 	}
-	if (v->dr7 & DR7_GD) {
-		vcpu_raise_db(v, DR6_BD);
+	if (vcpu_dr7(v) & DR7_GD) {
+		if (!(v->guest_debug.control & KVM_GUESTDBG_USE_HW_BP))
+			vcpu_raise_db(v, DR6_BD);
+		else
+			emu_debug_exit(v, EXC_DB, DR6_BD);
 		return 0xff;
 	}
 	return dr == 4 || dr == 5 ? dr + 2 : dr;
@@ -222,7 +225,7 @@ EMU_HANDLER(emu_mov_from_dr)
 	u64 val;
 
 	if (dr == 0xff)
-		return EMU_FAULT;
+		return v->exc.pending ? EMU_FAULT : EMU_EXIT;
 	val = dr == 6 ? v->dr6 : dr == 7 ? v->dr7 : v->dr[dr & 3];
 	reg_write(v, in->rm, val, vcpu_64bit(v) ? 8 : 4);
 	return EMU_NEXT;
@@ -234,7 +237,7 @@ EMU_HANDLER(emu_mov_to_dr)
 	u64 val;
 
 	if (dr == 0xff)
-		return EMU_FAULT;
+		return v->exc.pending ? EMU_FAULT : EMU_EXIT;
 	val = reg_read(v, in->rm, vcpu_64bit(v) ? 8 : 4);
 	if (dr >= 6 && val >> 32)
 		return emu_gp0(v);

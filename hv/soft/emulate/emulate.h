@@ -497,4 +497,9 @@ EMU_HANDLER(emu_fldenv);
 EMU_HANDLER(emu_fnsave);
 EMU_HANDLER(emu_frstor);
 
+/* --- user space's debugger ------------------------------------------------------ */
+
+/* Fills KVM_EXIT_DEBUG at this instruction; the handler returns EMU_EXIT. */
+void emu_debug_exit(struct vcpu *v, u8 vector, u64 dr6);
+
 #endif

@@ -87,6 +87,15 @@ EMU_HANDLER(emu_int)
 	return soft_interrupt(v, in, vector);
 }
 
+void emu_debug_exit(struct vcpu *v, u8 vector, u64 dr6)
+{
+	v->run->exit_reason = KVM_EXIT_DEBUG;
+	v->run->debug.arch.exception = vector;
+	v->run->debug.arch.pc = (vcpu_64bit(v) ? 0 : v->seg[SEG_CS].base) + v->rip;
+	v->run->debug.arch.dr6 = vector == EXC_DB ? 0xffff0ff0u | dr6 : 0;
+	v->run->debug.arch.dr7 = vcpu_dr7(v);
+}
+
 /* A #BP that the debugger outside wants to see. */
 static bool debugger_takes_int3(struct vcpu *v)
 {
@@ -94,11 +103,7 @@ static bool debugger_takes_int3(struct vcpu *v)
 
 	if ((v->guest_debug.control & want) != want)
 		return false;
-	v->run->exit_reason = KVM_EXIT_DEBUG;
-	v->run->debug.arch.exception = EXC_BP;
-	v->run->debug.arch.pc = (vcpu_64bit(v) ? 0 : v->seg[SEG_CS].base) + v->rip;
-	v->run->debug.arch.dr6 = 0;
-	v->run->debug.arch.dr7 = 0;
+	emu_debug_exit(v, EXC_BP, 0);
 	return true;
 }
 
