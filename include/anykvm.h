@@ -64,6 +64,16 @@ int anykvm_close(int fd);
 bool anykvm_is(int fd);
 
 /*
+ * True when the library has an object under the number fd, which it may have
+ * kept from a descriptor that close(2) closed. A look into a table, without a
+ * system call; anykvm_is() tells for sure, and corrects the table.
+ */
+bool anykvm_known(int fd);
+
+/* The lowest number from fd on of which anykvm_known() is true, or -1. */
+int anykvm_next(int fd);
+
+/*
  * Another descriptor of the same object, as dup(2), which must be closed too.
  *
  * The descriptor, or -1 with errno: EBADF, EMFILE.

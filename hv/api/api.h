@@ -19,6 +19,7 @@ struct api_object {
 	u32 refs;		/* atomic: descriptors and running ioctls */
 	u8 kind;
 	void *ptr;		/* struct vm or struct vcpu, whose reference this holds */
+	u32 forks;		/* host_fork_count() of the process that made it */
 	u64 dev, ino;		/* of its memory file */
 	struct api_object *next;
 };
@@ -30,6 +31,10 @@ struct api_object *api_get(int fd, bool quick);
 void api_put(struct api_object *o);
 int api_close(int fd);
 int api_dup(int fd);
+/* The table has an entry for fd, which may be out of date. No system call. */
+bool api_known(int fd);
+/* The lowest such descriptor from fd on, or -1. */
+int api_next(int fd);
 
 /* --- requests (dispatch.c) ------------------------------------------------------ */
 

@@ -29,13 +29,11 @@ long api_dispatch(const struct api_op *ops, void *self, u32 request, u64 arg, lo
 	return r;
 }
 
-static u32 forks_at_open;
-
 static long run_request(struct api_object *o, u32 request, u64 arg)
 {
 	if (o->kind == API_SYSTEM)
 		return api_system(request, arg);
-	if (unlikely(host_fork_count() != forks_at_open))
+	if (unlikely(host_fork_count() != o->forks))
 		return -EIO;
 	if (o->kind == API_VM)
 		return api_vm(o->ptr, request, arg);
@@ -80,7 +78,6 @@ int anykvm_open(int flags)
 	(void)flags;
 	if (fd < 0)
 		return finish(fd);
-	forks_at_open = host_fork_count();
 	r = api_install(fd, API_SYSTEM, NULL);
 	if (r) {
 		host_close(fd);
@@ -106,4 +103,14 @@ bool anykvm_is(int fd)
 	if (o)
 		api_put(o);
 	return o != NULL;
+}
+
+bool anykvm_known(int fd)
+{
+	return api_known(fd);
+}
+
+int anykvm_next(int fd)
+{
+	return api_next(fd);
 }

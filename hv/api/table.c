@@ -10,6 +10,9 @@
  * The C library's dup and close go past us. A number that we do not know is
  * identified by its file (fstat), and so is one that we think we know, unless
  * the caller is in a hurry.
+ *
+ * In a child made by fork the table is a copy, whose objects lack the threads
+ * that worked for them: there they are forgotten instead of destroyed.
  */
 #include <errno.h>
 
@@ -75,11 +78,15 @@ void api_put(struct api_object *o)
 	enum api_kind kind = o->kind;
 	void *ptr = o->ptr;
 
+	bool ours = o->forks == host_fork_count();
+
 	if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	host_mutex_lock(&lock);
 	forget(o);
 	host_mutex_unlock(&lock);
+	if (!ours)
+		return;
 	if (kind == API_VM)
 		vm_put(ptr);
 	else if (kind == API_VCPU)
@@ -94,6 +101,24 @@ static struct api_object *exchange(struct api_object **slot, struct api_object *
 	return __atomic_exchange_n(slot, o, __ATOMIC_SEQ_CST);
 }
 
+static void before_fork(void)
+{
+	host_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+	host_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+	static u32 watching;
+
+	if (!__atomic_exchange_n(&watching, 1, __ATOMIC_RELAXED))
+		host_at_fork(before_fork, after_fork);
+}
+
 int api_install(int fd, enum api_kind kind, void *ptr)
 {
 	struct api_object *o, *old = NULL, **slot;
@@ -102,6 +127,7 @@ int api_install(int fd, enum api_kind kind, void *ptr)
 
 	if (r)
 		return r;
+	watch_forks();
 	host_mutex_lock(&lock);
 	slot = slot_of(fd, true);
 	o = unused ? unused : host_zalloc(sizeof(*o));
@@ -115,6 +141,7 @@ int api_install(int fd, enum api_kind kind, void *ptr)
 		unused = o->next;
 	o->kind = kind;
 	o->ptr = ptr;
+	o->forks = host_fork_count();
 	o->dev = file_system = dev;
 	o->ino = ino;
 	o->next = by_ino[ino % BUCKETS];
@@ -218,4 +245,26 @@ int api_dup(int fd)
 	}
 	api_put(o);
 	return new;
+}
+
+bool api_known(int fd)
+{
+	struct api_object **slot = slot_of(fd, false);
+
+	return slot && __atomic_load_n(slot, __ATOMIC_RELAXED);
+}
+
+int api_next(int fd)
+{
+	u32 n = fd < 0 ? 0 : (u32)fd;
+
+	while (n < ROOT_SIZE << LEAF_BITS) {
+		if (!__atomic_load_n(&root[n >> LEAF_BITS], __ATOMIC_RELAXED))
+			n = (n | (LEAF_SIZE - 1)) + 1;
+		else if (api_known((int)n))
+			return (int)n;
+		else
+			n++;
+	}
+	return -1;
 }

@@ -26,7 +26,9 @@ static const u32 state_list[] = {
 	MSR_POWER_CTL, MSR_UCODE_REV, MSR_HWCR, MSR_XSS,
 };
 
-static const u32 feature_list[] = { MSR_UCODE_REV, MSR_ARCH_CAPABILITIES, MSR_DE_CFG };
+static const u32 feature_list[] = {
+	MSR_UCODE_REV, MSR_ARCH_CAPABILITIES, MSR_PERF_CAPABILITIES, MSR_DE_CFG,
+};
 
 const u32 *msr_index_list(u32 *count)
 {
@@ -55,6 +57,7 @@ int msr_feature(u32 index, u64 *val)
 	*val = 0;
 	switch (index) {
 	case MSR_UCODE_REV:
+	case MSR_PERF_CAPABILITIES:
 		return 0;
 	case MSR_ARCH_CAPABILITIES:
 		*val = host_arch_capabilities();

@@ -188,6 +188,8 @@ u32 host_cpu_count(void);
 u64 host_run_delay_ns(void);
 /* Changes in a child made by fork. */
 u32 host_fork_count(void);
+/* Around every fork: before in the parent, after in the parent and in the child. */
+void host_at_fork(void (*before)(void), void (*after)(void));
 /* Sets the C library's errno. */
 void host_set_errno(int err);
 

@@ -115,3 +115,8 @@ u32 host_fork_count(void)
 		pthread_atfork(NULL, NULL, forked);
 	return __atomic_load_n(&forks, __ATOMIC_RELAXED);
 }
+
+void host_at_fork(void (*before)(void), void (*after)(void))
+{
+	pthread_atfork(before, after, after);
+}

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 
+#include <Zydis/Zydis.h>
+
 #include "mmu/mmu.h"
 #include "soft.h"
 #include "translate/offsets.h"
@@ -419,6 +421,8 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	instruction_done(v);
 	if (r == LEAVE)
 		return r;
+	if (b->one->category == ZYDIS_CATEGORY_INTERRUPT && !(v->sysflags & X86_FL_TF))
+		tf = 0;		/* the interrupt took TF with it */
 	return traps(v, tf, hit, out);
 }
 

@@ -80,6 +80,16 @@ static void cut(struct operand *o, u64 bytes)
 	}
 }
 
+/* seg_linear, but nothing behind 4 GiB wraps around to offset 0. */
+static enum emu linear_of(struct vcpu *v, const struct operand *o, struct run *r)
+{
+	u64 offset = o->ea + r->off;
+
+	if (!vcpu_64bit(v) && offset + r->len - 1 > 0xffffffff)
+		return seg_linear(v, o->in->seg, 0xffffffff, 2, o->access, &r->linear);
+	return seg_linear(v, o->in->seg, offset, r->len, o->access, &r->linear);
+}
+
 /* Everything that may fault, in order; loads are done with it. */
 static enum emu fetch(struct vcpu *v, struct operand *o)
 {
@@ -87,8 +97,7 @@ static enum emu fetch(struct vcpu *v, struct operand *o)
 
 	for (u32 i = 0; i < o->runs; i++) {
 		struct run *r = &o->run[i];
-		enum emu e = seg_linear(v, o->in->seg, o->ea + r->off, r->len, o->access,
-					&r->linear);
+		enum emu e = linear_of(v, o, r);
 
 		if (e == EMU_NEXT && !i)
 			e = soft_check_alignment(v, o->in, r->linear - r->off);

@@ -242,30 +242,38 @@ static bool write_access(struct vcpu *v, struct memslot *s, u64 gpa, u32 size, b
 	return !soft_page_overlaps(cp, gpa, size);
 }
 
+/* The exception that the address alone earns, 0: none. */
+static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
+{
+	u32 align = MISS_ALIGN_OF(info);
+	bool misaligned = align > 1 && (linear & (align - 1));
+
+	if (misaligned && !(info & MISS_AC))
+		return EXC_GP;
+	if (MODE_BITS(c->mode) == MODE_64 && !canonical(linear))
+		return info & MISS_STACK ? EXC_SS : EXC_GP;
+	return misaligned ? EXC_AC : 0;
+}
+
 void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
-	u32 size = MISS_SIZE(info), align = MISS_ALIGN_OF(info);
+	u32 size = MISS_SIZE(info);
 	int m = MODE_MMU(c->mode);
 	struct memslot *s;
 	struct xlate x;
-	u8 *host;
+	u8 *host, vector;
 
 	c->stats.tlb_misses++;
 	v->fault_stack = info & MISS_STACK;
 	if (MODE_BITS(c->mode) != MODE_64)
 		v->rip = (u32)v->rip;
-	else if (!canonical(linear)) {
+	vector = refused(c, linear, info);
+	if (unlikely(vector)) {
 		if (info & MISS_MASKED)
 			return odd(v);
-		vcpu_raise_error(v, info & MISS_STACK ? EXC_SS : EXC_GP, 0);
-		return fault(v);
-	}
-	if (align > 1 && (linear & (align - 1))) {
-		if (info & MISS_MASKED)
-			return odd(v);
-		vcpu_raise_error(v, info & MISS_AC ? EXC_AC : EXC_GP, 0);
+		vcpu_raise_error(v, vector, 0);
 		return fault(v);
 	}
 	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE)

@@ -317,9 +317,10 @@ void test_print(const struct test *t, FILE *out)
 	for (i = 0; i < (opt.bits == 64 ? 16 : 8); i++)
 		fprintf(out, "  %s=%#llx%s", reg_name[i], (long long)t->gpr[i],
 			i % 4 == 3 ? "\n" : "");
-	fprintf(out, "  rflags=%#llx fs_base=%#llx gs_base=%#llx fcw=%#x fsw=%#x ftw=%#x mxcsr=%#x\n",
-		(long long)t->rflags, (long long)t->fs_base, (long long)t->gs_base, t->fp.fcw,
-		t->fp.fsw, t->fp.ftw, t->fp.mxcsr);
+	fprintf(out, "  rflags=%#llx fs_base=%#llx gs_base=%#llx", (long long)t->rflags,
+		(long long)t->fs_base, (long long)t->gs_base);
+	fprintf(out, " fcw=%#x fsw=%#x ftw=%#x mxcsr=%#x\n", t->fp.fcw, t->fp.fsw, t->fp.ftw,
+		t->fp.mxcsr);
 	if (!opt.verbose)
 		return;
 	for (i = 0; i < 8; i++)

@@ -289,11 +289,12 @@ void encodings_init(void)
 {
 	u8 map;
 
-	ZydisDecoderInit(&decoder,
-			 opt.bits == 64 ? ZYDIS_MACHINE_MODE_LONG_64 :
-			 opt.bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
-			 opt.bits == 64 ? ZYDIS_STACK_WIDTH_64 :
-			 opt.bits == 32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
+	if (opt.bits == 64)
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	else if (opt.bits == 32)
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	else
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
 	table = calloc(MAX_ENCODINGS, sizeof(*table));
 	for (map = 0; map < 4; map++)
 		scan(ENC_LEGACY, map, 1);

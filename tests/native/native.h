@@ -209,8 +209,8 @@ enum group {
 	G_X87, G_MMX, G_SSE, G_CRYPTO, G_AVX, G_FMA, G_AVX512, G_GATHER, G_HINT, G_FSGS, G_PRIV,
 	G_DECIMAL, G_SEGMENT, G_FPENV, G_ENCODINGS,
 	/* not of single instructions: */
-	G_MIXED = G_ENCODINGS, G_BYTES, G_FLOW, G_SMC, G_HAND, G_AC, G_TF, G_UD, G_FAR, G_XSAVE, G_MASKED,
-	G_COUNT,
+	G_MIXED = G_ENCODINGS, G_BYTES, G_FLOW, G_SMC, G_HAND, G_AC, G_TF, G_UD, G_FAR, G_XSAVE,
+	G_MASKED, G_COUNT,
 };
 
 extern const char *const group_name[G_COUNT];

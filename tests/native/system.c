@@ -171,7 +171,8 @@ static void ask_descriptor(struct maker *m)
 				   0x27, 0x80, 0x88, 0xfff8, 0xffff };
 	static const char *const op[] = {
 		"\x0f\x02\xd0", "\x0f\x03\xd0", "\x0f\x00\xe0", "\x0f\x00\xe8",
-		"\x66\x0f\x02\xd0", "\x66\x0f\x03\xd0", "\x8e\xc0", "\x8e\xd8", "\x8e\xe0", "\x8e\xe8",
+		"\x66\x0f\x02\xd0", "\x66\x0f\x03\xd0", "\x8e\xc0", "\x8e\xd8", "\x8e\xe0",
+		"\x8e\xe8",
 	};
 	u32 i = rng_below(&m->r, ARRAY_SIZE(op));
 	u8 b[5] = { 0xb8 };
@@ -234,7 +235,8 @@ static void body_of_vectors(struct maker *m, int n)
 void program_xsave(struct maker *m)
 {
 	static const char *const save[] = {
-		"\x0f\xae\x23", "\x0f\xae\x33", "\x0f\xc7\x23", "\x48\x0f\xae\x23", "\x48\x0f\xc7\x23",
+		"\x0f\xae\x23", "\x0f\xae\x33", "\x0f\xc7\x23", "\x48\x0f\xae\x23",
+		"\x48\x0f\xc7\x23",
 	};
 	u32 i = rng_below(&m->r, opt.bits == 64 ? 5 : 3);
 	u64 area = (opt.bits == 64 && rng_pct(&m->r, 50) ? HIGH_BASE : LOW_BASE) + DATA_OFFSET +

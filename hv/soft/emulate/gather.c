@@ -158,12 +158,18 @@ static enum emu move_element(struct vcpu *v, struct vsib *g, u32 i, bool write)
 /* EMU_NEXT: all are moved; EMU_JUMP: some are, and the instruction is to run again. */
 static enum emu move_elements(struct vcpu *v, struct vsib *g, bool write)
 {
-	u32 i;
+	u32 i, before = g->active;
+	enum emu e;
 
 	for (i = 0; i < g->n; i++) {
 		if (!(g->active >> i & 1))
 			continue;
-		TRY(move_element(v, g, i, write));
+		e = move_element(v, g, i, write);
+		if (e == EMU_FAULT && g->active != before && (v->sysflags & X86_FL_TF)) {
+			v->exc.pending = false;	/* the trap of what was moved comes first */
+			return EMU_JUMP;
+		}
+		TRY(e);
 		g->active &= ~BIT(i);
 		if ((v->mmio_read_next || v->mmio_writes) && g->active)
 			return EMU_JUMP;

@@ -50,29 +50,21 @@ static void indirect(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 	e8(x, 0x42), e8(x, 0xff), e8(x, 0xa4), e8(x, 0x1c), e32(x, (u32)at + 8);
 }
 
-/* A branch of 16-bit operand size, in 16- or 32-bit code. */
-static bool cuts_rip(const struct xl *x, const struct xinsn *xi)
-{
-	return MODE_BITS(x->mode) != MODE_64 && xi->zi.operand_width == 16 &&
-	       (xi->kind == K_JMP || xi->kind == K_JCC || xi->kind == K_LOOP);
-}
-
 /* taken: the branch xi jumps; else execution falls through behind it. */
 static void goto_from(struct xl *x, const struct xinsn *xi, s64 target, bool taken)
 {
-	bool cut = taken && cuts_rip(x, xi);
+	/* IP wraps at 64 KiB, which x_rip sees to. */
+	bool wraps = taken && MODE_BITS(x->mode) == MODE_16;
 
-	if (single(x) && !cut) {
+	if (single(x) && !wraps) {
 		leave(x, target);
-	} else if (!single(x) && same_page(x, target) && !(cut && MODE_BITS(x->mode) == MODE_32) &&
+	} else if (!single(x) && same_page(x, target) &&
 		   !(x->straddles && xi->off + xi->zi.length + x->gpa32 == target)) {
 		e_align_patch(x, 1);
 		x_link(x, xi, e_jmp(x), target);
 	} else {
 		x_flags_to_mem(x);
 		x_rip(x, S0, target);
-		if (cut && MODE_BITS(x->mode) == MODE_32)
-			e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xed);	/* movzx ebp, bp */
 		indirect(x, xi, 0);
 	}
 }
@@ -94,8 +86,7 @@ static void jcc(struct xl *x, struct xinsn *xi)
 	enum flags_at fs;
 
 	x_flags_for(x, xi, S0);
-	if (!single(x) && same_page(x, target) &&
-	    !(cuts_rip(x, xi) && MODE_BITS(x->mode) == MODE_32)) {
+	if (!single(x) && same_page(x, target)) {
 		e_align_patch(x, 2);
 		x_link(x, xi, e_jcc(x, cc), target);
 		return;

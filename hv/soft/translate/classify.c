@@ -110,7 +110,7 @@ static bool branches(struct xl *x, struct xinsn *xi)
 
 	switch (xi->zi.meta.category) {
 	case ZYDIS_CATEGORY_COND_BR:
-		if (xi->zi.mnemonic == ZYDIS_MNEMONIC_XBEGIN)
+		if (xi->zi.mnemonic == ZYDIS_MNEMONIC_XBEGIN || !near_branch(x, xi))
 			return false;
 		xi->kind = K_JCC;
 		if (xi->zi.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && xi->zi.opcode >= 0xe0 &&
