@@ -271,6 +271,7 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 #define MISS_STACK BIT(9)
 #define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP */
 #define MISS_MASKED BIT(11)		/* not all of it may be accessed: SOFT_ODD for SOFT_FAULT */
+#define MISS_X87 BIT(12)		/* a pending x87 exception comes before any other */
 #define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
 #define MISS_ALIGN_OF(i) ((i) >> 16)
 /* Host address of a data access, or NULL with SOFT_FAULT or SOFT_ODD in scratch[0]. */

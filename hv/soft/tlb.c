@@ -242,6 +242,19 @@ static bool write_access(struct vcpu *v, struct memslot *s, u64 gpa, u32 size, b
 	return !soft_page_overlaps(cp, gpa, size);
 }
 
+/* Turns a fault of an x87 or MMX instruction into the #MF that waits for it. */
+static void *fault_after_x87(struct vcpu *v, u32 info)
+{
+	u16 status;
+
+	if (info & MISS_X87) {
+		__asm__ volatile("fnstsw %0" : "=m"(status));
+		if (status & BIT(7))
+			vcpu_raise(v, EXC_MF);
+	}
+	return fault(v);
+}
+
 /* The exception that the address alone earns, 0: none. */
 static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 {
@@ -274,7 +287,7 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 		if (info & MISS_MASKED)
 			return odd(v);
 		vcpu_raise_error(v, vector, 0);
-		return fault(v);
+		return fault_after_x87(v, info);
 	}
 	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE)
 		return odd(v);
@@ -282,7 +295,7 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 		if (info & MISS_MASKED)
 			return odd(v);
 		vcpu_raise_pf(v, linear, x.error);
-		return fault(v);
+		return fault_after_x87(v, info);
 	}
 	s = find_slot(v, x.gpa);
 	if (!s || (write && (s->flags & KVM_MEM_READONLY)))
