@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <linux/stat.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>

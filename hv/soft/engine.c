@@ -545,6 +545,21 @@ static void soft_state_changed(struct vcpu *v)
 	v->mode_stale = true;
 }
 
+/* KVM_TRANSLATE: without side effects, as the present mode would see a read. */
+static int soft_translate_address(struct vcpu *v, struct kvm_translation *tr)
+{
+	struct xlate x;
+
+	host_memset((u8 *)tr + 8, 0, sizeof(*tr) - 8);
+	tr->physical_address = ~0ull;
+	if (mmu_peek(v, tr->linear_address, MMU_READ | MMU_SUPER, &x))
+		return 0;
+	tr->physical_address = x.gpa;
+	tr->valid = 1;
+	tr->writeable = 1;
+	return 0;
+}
+
 static void soft_slot_added(struct vm *vm, struct memslot *s)
 {
 	(void)vm;
@@ -593,6 +608,7 @@ const struct engine_ops soft_engine = {
 	.fpu_put = soft_fpu_put,
 	.flush_tlb = soft_flush_tlb,
 	.flush_tlb_page = soft_flush_tlb_page,
+	.translate = soft_translate_address,
 	.state_changed = soft_state_changed,
 	.slot_added = soft_slot_added,
 	.slot_removed = soft_slot_removed,

@@ -61,39 +61,29 @@ enum emu soft_run_bounced(struct vcpu *v, struct block *b)
 	}
 }
 
-enum emu soft_check_alignment(struct vcpu *v, const struct insn *in, u64 linear)
+/* The linear address of offset ea in the operand's segment, before any check. */
+static u64 unchecked(const struct vcpu *v, const struct insn *in, u64 ea)
+{
+	return vcpu_64bit(v) && in->seg < SEG_FS ? ea : ea + v->seg[in->seg].base;
+}
+
+enum emu soft_check_aligned(struct vcpu *v, const struct insn *in, u64 ea)
+{
+	if (in->align <= 1 || !(unchecked(v, in, ea) & (in->align - 1u)))
+		return EMU_NEXT;
+	vcpu_raise_error(v, EXC_GP, 0);
+	return EMU_FAULT;
+}
+
+enum emu soft_check_ac(struct vcpu *v, const struct insn *in, u64 ea)
 {
 	u32 size = in->mem_size;
 
-	if (in->align > 1 && (linear & (in->align - 1u))) {
-		vcpu_raise_error(v, EXC_GP, 0);
-		return EMU_FAULT;
-	}
-	if (in->align <= 1 && (soft_cpu(v)->mode & MODE_ALIGN) && size <= 64 &&
-	    !(size & (size - 1)) && (linear & (size - 1))) {
-		vcpu_raise_error(v, EXC_AC, 0);
-		return EMU_FAULT;
-	}
-	return EMU_NEXT;
-}
-
-/* What a store leaves alone must stay as it is: the buffer starts as memory is. */
-static void prefill(struct vcpu *v, u64 linear, u32 size)
-{
-	u8 *to = soft_cpu(v)->bounce;
-
-	while (size) {
-		u32 n = MIN(size, (u32)(PAGE_SIZE - (linear & ~PAGE_MASK)));
-		const void *from = mem_ptr(v, linear, n, MMU_READ);
-
-		if (from)
-			host_memcpy(to, from, n);
-		else
-			host_memset(to, 0, n);
-		to += n;
-		linear += n;
-		size -= n;
-	}
+	if (!(soft_cpu(v)->mode & MODE_ALIGN) || in->align > 1 || size > 8 || (size & (size - 1)) ||
+	    !(unchecked(v, in, ea) & (size - 1)))
+		return EMU_NEXT;
+	vcpu_raise_error(v, EXC_AC, 0);
+	return EMU_FAULT;
 }
 
 /* rip is already past the instruction when this returns EMU_JUMP. */
@@ -109,9 +99,11 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 		ea = (ea + bit_offset(v, in)) & address_mask(in);
 	if (in->seg == SEG_SS)
 		access |= MMU_STACK;
-	e = seg_linear(v, in->seg, ea, in->mem_size, access, &linear);
+	e = soft_check_aligned(v, in, ea);
 	if (e == EMU_NEXT)
-		e = soft_check_alignment(v, in, linear);
+		e = seg_linear(v, in->seg, ea, in->mem_size, access, &linear);
+	if (e == EMU_NEXT)
+		e = soft_check_ac(v, in, ea);
 	if (e == EMU_NEXT && write)
 		e = mem_probe_write(v, linear, in->mem_size, access);
 	if (e == EMU_NEXT && (in->flags & INSN_MEM_READ))

@@ -59,12 +59,12 @@ struct operand {
 	const struct insn *in;
 	u64 ea;
 	u32 access;
-	u32 longest;		/* bytes of a run at most */
 	struct run run[MAX_OPERAND];
 	u32 runs;
 };
 
-static void cut(struct operand *o, u64 bytes)
+/* longest: bytes of a run at most. */
+static void cut(struct operand *o, u64 bytes, u32 longest)
 {
 	u32 off = 0;
 
@@ -74,10 +74,17 @@ static void cut(struct operand *o, u64 bytes)
 
 		off += (u32)__builtin_ctzll(bytes >> off);
 		r->off = off;
-		while (off < MAX_OPERAND && off - r->off < o->longest && (bytes >> off & 1))
+		while (off < MAX_OPERAND && off - r->off < longest && (bytes >> off & 1))
 			off++;
 		r->len = off - r->off;
 	}
+}
+
+static u64 linear_start(const struct vcpu *v, const struct operand *o)
+{
+	bool flat = vcpu_64bit(v) && o->in->seg < SEG_FS;
+
+	return flat ? o->ea : o->ea + v->seg[o->in->seg].base;
 }
 
 /* seg_linear, but nothing behind 4 GiB wraps around to offset 0. */
@@ -99,8 +106,6 @@ static enum emu fetch(struct vcpu *v, struct operand *o)
 		struct run *r = &o->run[i];
 		enum emu e = linear_of(v, o, r);
 
-		if (e == EMU_NEXT && !i)
-			e = soft_check_alignment(v, o->in, r->linear - r->off);
 		if (e == EMU_NEXT && write)
 			e = mem_probe_write(v, r->linear, r->len, o->access);
 		if (e == EMU_NEXT && !write)
@@ -136,16 +141,17 @@ enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 		soft_fpu_load(v);
 	o.in = in;
 	o.ea = insn_ea(v, in);
-	/* An element beyond the segment's limit faults after one that is not present. */
-	o.longest = vcpu_64bit(v) ? MAX_OPERAND : in->elem;
 	o.access = (write ? MMU_WRITE : MMU_READ) | (in->seg == SEG_SS ? MMU_STACK : 0);
 	bytes = active_bytes(in);
 	host_memset(soft_cpu(v)->bounce, 0, MAX_OPERAND);
-	if (in->mask == MASK_WRITE) {
-		cut(&o, low_bits(in->mem_size));
+	if (bytes)
+		e = soft_check_alignment(v, in, linear_start(v, &o));
+	if (e == EMU_NEXT && in->mask == MASK_WRITE) {
+		cut(&o, low_bits(in->mem_size), MAX_OPERAND);
 		e = fetch(v, &o);
 	}
-	cut(&o, bytes);
+	/* An element beyond the segment's limit faults after one that is not present. */
+	cut(&o, bytes, vcpu_64bit(v) ? MAX_OPERAND : in->elem);
 	if (e == EMU_NEXT)
 		e = fetch(v, &o);
 	if (e == EMU_NEXT)

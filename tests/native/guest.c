@@ -140,6 +140,13 @@ static int set_xcr0(void)
 	return do_ioctl(vcpu, KVM_SET_XCRS, &x) ? fail("KVM_SET_XCRS") : 0;
 }
 
+static int set_singlestep(void)
+{
+	struct kvm_guest_debug d = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+
+	return do_ioctl(vcpu, KVM_SET_GUEST_DEBUG, &d) ? fail("KVM_SET_GUEST_DEBUG") : 0;
+}
+
 static int make_registers(void)
 {
 	u64 base = guest_kernel_base(), cr3 = sregs.cr3;
@@ -202,7 +209,7 @@ int guest_init(void)
 		return -1;
 	if (do_ioctl(vcpu, KVM_SET_SREGS, &sregs))
 		return fail("KVM_SET_SREGS");
-	if (set_xcr0())
+	if (set_xcr0() || (opt.singlestep && set_singlestep()))
 		return -1;
 	host_take_signals();
 	return 0;
@@ -283,7 +290,8 @@ static int run_to_halt(struct outcome *o)
 		if (do_ioctl(vcpu, KVM_RUN, NULL) == 0) {
 			if (run->exit_reason == KVM_EXIT_HLT)
 				return 0;
-			if (run->exit_reason != KVM_EXIT_INTR)
+			if (run->exit_reason != KVM_EXIT_INTR &&
+			    (run->exit_reason != KVM_EXIT_DEBUG || !opt.singlestep))
 				return odd_exit(o);
 		} else if (errno != EINTR && errno != EAGAIN) {
 			return error_outcome(o, "KVM_RUN");

@@ -335,12 +335,14 @@ static const char usage[] =
 	"  --fault-flags     compare arithmetic flags at faults too\n"
 	"  --undefined       compare undefined flags too\n"
 	"  --fpu-pointers    compare x87's last instruction and operand too\n"
+	"  --singlestep      with KVM_GUESTDBG_SINGLESTEP\n"
 	"  --overwrite       put every sequence at the same address\n"
 	"  --reports N       tell at most N mismatches (20)\n"
 	"  --list, --list-groups, --verbose, --help\n";
 
 enum { O_COUNT = 1, O_SEED, O_START, O_GROUP, O_REPLAY, O_HEX, O_JOBS, O_SELF, O_KVM, O_BITS,
-       O_LEGACY, O_FFLAGS, O_UNDEF, O_FPTR, O_OVER, O_REPORTS, O_LIST, O_LISTG, O_VERB, O_HELP };
+       O_LEGACY, O_FFLAGS, O_UNDEF, O_FPTR, O_OVER, O_STEP, O_REPORTS, O_LIST, O_LISTG, O_VERB,
+       O_HELP };
 
 static const struct option longopts[] = {
 	{ "count", 1, NULL, O_COUNT }, { "seed", 1, NULL, O_SEED }, { "start", 1, NULL, O_START },
@@ -349,7 +351,8 @@ static const struct option longopts[] = {
 	{ "bits", 1, NULL, O_BITS }, { "legacy", 0, NULL, O_LEGACY },
 	{ "fault-flags", 0, NULL, O_FFLAGS }, { "undefined", 0, NULL, O_UNDEF },
 	{ "fpu-pointers", 0, NULL, O_FPTR }, { "overwrite", 0, NULL, O_OVER },
-	{ "reports", 1, NULL, O_REPORTS }, { "list", 0, NULL, O_LIST },
+	{ "singlestep", 0, NULL, O_STEP }, { "reports", 1, NULL, O_REPORTS },
+	{ "list", 0, NULL, O_LIST },
 	{ "list-groups", 0, NULL, O_LISTG }, { "verbose", 0, NULL, O_VERB },
 	{ "help", 0, NULL, O_HELP }, { 0 },
 };
@@ -381,6 +384,7 @@ static void take_option(int c, const char *prog)
 	case O_UNDEF: opt.undefined = true; break;
 	case O_FPTR: opt.fpu_pointers = true; break;
 	case O_OVER: opt.overwrite = true; break;
+	case O_STEP: opt.singlestep = true; break;
 	case O_REPORTS: opt.max_report = strtoull(optarg, NULL, 0); break;
 	case O_LIST: opt.list = true; break;
 	case O_LISTG: list_groups(); break;

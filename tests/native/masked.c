@@ -155,22 +155,19 @@ static void add_segment(struct maker *m, struct insn *in)
 	in->bytes[0] = 0x64 | (rng64(&m->r) & 1);
 }
 
-static bool masked_operand(struct maker *m)
+/* Adds an encoding with its operand aimed; masked: where it takes a mask. */
+static bool add_aimed(struct maker *m, const struct enc *e, bool masked)
 {
-	static const u8 group[] = { G_AVX512, G_AVX512, G_AVX512, G_AVX, G_FMA, G_GATHER,
-				    G_CRYPTO };
-	const struct enc *e = encoding_pick(&m->r, group[rng_below(&m->r, sizeof(group))]);
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction d;
 	struct operand o;
 	struct insn in;
 	int i;
 
-	if (!e || !(e->flags & ENC_MEM) || e->kind == ENC_LEGACY || !instantiate(m, e, &in) ||
-	    in.fix)
+	if (!e || !(e->flags & ENC_MEM) || !instantiate(m, e, &in) || in.fix)
 		return false;
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, in.bytes, in.len, &d)) ||
-	    (!(e->flags & ENC_VSIB) && !add_mask(m, &in, &d)))
+	    (masked && !(e->flags & ENC_VSIB) && !add_mask(m, &in, &d)))
 		return false;
 	add_segment(m, &in);
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, in.bytes, in.len, &d, op)))
@@ -182,6 +179,22 @@ static bool masked_operand(struct maker *m)
 			return true;
 		}
 	return false;
+}
+
+static bool masked_operand(struct maker *m)
+{
+	static const u8 group[] = { G_AVX512, G_AVX512, G_AVX512, G_AVX, G_FMA, G_GATHER,
+				    G_CRYPTO };
+
+	return add_aimed(m, encoding_pick(&m->r, group[rng_below(&m->r, sizeof(group))]), true);
+}
+
+/* For comparison: operands that are accessed as a whole, many of which must be aligned. */
+static bool whole_operand(struct maker *m)
+{
+	static const u8 group[] = { G_SSE, G_SSE, G_AVX, G_AVX512, G_CRYPTO, G_MMX };
+
+	return add_aimed(m, encoding_pick(&m->r, group[rng_below(&m->r, sizeof(group))]), false);
 }
 
 /* MASKMOVQ, MASKMOVDQU and VMASKMOVDQU */
@@ -226,8 +239,12 @@ void program_masked(struct maker *m)
 		masked_bytes(m);
 		return;
 	}
-	while (m->t->count < count && tries++ < 60)
-		masked_operand(m);
+	while (m->t->count < count && tries++ < 60) {
+		if (rng_pct(&m->r, 80))
+			masked_operand(m);
+		else
+			whole_operand(m);
+	}
 	if (!m->t->count)
 		masked_bytes(m);
 }

@@ -177,6 +177,7 @@ struct options {
 	bool fault_flags;	/* compare arithmetic flags at faults too */
 	bool undefined;		/* compare undefined flags too */
 	bool fpu_pointers;	/* compare FIP, FDP and FOP too */
+	bool singlestep;	/* the guest under KVM_GUESTDBG_SINGLESTEP */
 	bool overwrite;		/* always the same place, as a debugger writes code */
 	bool legacy;		/* 32- and 16-bit: without EFER.LMA */
 	bool list;

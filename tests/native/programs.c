@@ -77,10 +77,15 @@ void program_body(struct maker *m, int n)
 	m->loop = loop;
 }
 
-/* mov ecx, n */
+/* mov ecx, n; now and then long enough to be called hot */
 static void set_count(struct maker *m, int n)
 {
-	u8 b[5] = { 0xb9, (u8)n };
+	u8 b[5] = { 0xb9 };
+
+	if (rng_pct(&m->r, 4))
+		n += (int)rng_below(&m->r, 3000);
+	b[1] = (u8)n;
+	b[2] = (u8)(n >> 8);
 
 	maker_add_raw(m, b, opt.bits == 16 ? 3 : 5);
 	program_claim(m, RCX);
