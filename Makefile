@@ -4,7 +4,6 @@
 BUILD ?= build
 SANITIZE_BUILD ?= build-sanitize
 JOBS ?= $(shell nproc)
-PYTEST ?= python3 -m pytest
 export ANYKVM ?= $(CURDIR)/$(BUILD)/anykvm
 # The system's Python, which has pytest from its package.
 export PATH := /usr/bin:$(PATH)
@@ -17,7 +16,7 @@ help:
 	@echo 'make run            boots a Debian kernel to a shell on this terminal'
 	@echo 'make test           every test: unit, native comparison, KVM selftests, whole guests'
 	@echo 'make test-unit, test-native, test-api, test-guests   one suite of them'
-	@echo 'make test-sanitize  unit tests under the address and undefined-behaviour sanitizers'
+	@echo 'make test-sanitize  all but api, under the address and undefined-behaviour sanitizers'
 	@echo 'make bench          a table of anykvm beside QEMU TCG and the host itself'
 	@echo 'make deps           installs the Debian packages that all of this needs'
 	@echo 'make clean          removes what was built (downloaded guests stay cached)'
@@ -46,8 +45,9 @@ test-unit test-native test-api test-guests: all
 	@tests/run $(@:test-%=%)
 
 test-sanitize: $(SANITIZE_BUILD)/build.ninja
+	@scripts/deps all
 	@ninja -C $(SANITIZE_BUILD) -j $(JOBS)
-	@BUILD=$(SANITIZE_BUILD) tests/run unit native
+	@BUILD=$(SANITIZE_BUILD) PYTEST_ADDOPTS='-k "not footprint"' tests/run unit native guests
 
 bench: all
 	@scripts/deps all

@@ -123,3 +123,10 @@ bool device_is_fd(int fd)
 	errno = saved;
 	return yes;
 }
+
+bool device_is_at(int dir, const char *path, int flags)
+{
+	if (flags & AT_EMPTY_PATH && path && !*path)
+		return device_is_fd(dir);
+	return device_is(dir, path);
+}

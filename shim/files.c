@@ -163,7 +163,8 @@ char *realpath(const char *path, char *resolved)
 #define DEFINE_FSTATAT(name, type) \
 	int name(int dir, const char *path, type *st, int flags) \
 	{ \
-		return device_is(dir, path) ? SAY(st) : NEXT(name)(dir, path, st, flags); \
+		return device_is_at(dir, path, flags) ? SAY(st) : \
+							NEXT(name)(dir, path, st, flags); \
 	}
 
 #define DEFINE_XSTAT(name, type) \
@@ -184,8 +185,9 @@ char *realpath(const char *path, char *resolved)
 	int name(int version, int dir, const char *path, type *st, int flags); \
 	int name(int version, int dir, const char *path, type *st, int flags) \
 	{ \
-		return device_is(dir, path) ? SAY(st) : \
-					      NEXT(name)(version, dir, path, st, flags); \
+		return device_is_at(dir, path, flags) ? \
+			       SAY(st) : \
+			       NEXT(name)(version, dir, path, st, flags); \
 	}
 
 DEFINE_STAT(stat, struct stat)
@@ -207,9 +209,7 @@ DEFINE_FXSTATAT(__fxstatat64, struct stat64)
 
 int statx(int dir, const char *path, int flags, unsigned int mask, struct statx *sx)
 {
-	bool by_fd = path && !*path && flags & AT_EMPTY_PATH;
-
-	if (!(by_fd ? device_is_fd(dir) : device_is(dir, path)))
+	if (!device_is_at(dir, path, flags))
 		return NEXT(statx)(dir, path, flags, mask, sx);
 	device_statx(sx);
 	return 0;

@@ -301,9 +301,8 @@ void plan_env(char *const *env, const char *shim, const char *load, char **out, 
 	if (at[-1] != '=')
 		*out++ = text;
 	if (load) {
-		at = append(at + 1, ENV_LOAD "=");
-		*out++ = text + (at - sizeof(ENV_LOAD "=") + 1 - text);
-		append(at, load);
+		*out++ = at + 1;
+		append(append(at + 1, ENV_LOAD "="), load);
 	}
 	*out = NULL;
 }

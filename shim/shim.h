@@ -44,6 +44,8 @@ struct statx;
 void device_statx(struct statx *sx);
 /* True when fd is a descriptor that device_open gave, or a duplicate. */
 bool device_is_fd(int fd);
+/* Either, as fstatat(2) takes them with its flags. */
+bool device_is_at(int dir, const char *path, int flags);
 
 /* --- descriptors (descriptors.c) ----------------------------------------------- */
 

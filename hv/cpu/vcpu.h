@@ -118,7 +118,13 @@ struct dtable {
 #define REQ_MODE BIT(3)		/* the engine's own: the CPU's mode changed */
 #define REQ_ENGINE BIT(4)	/* the engine's own work */
 #define REQ_CLOCK BIT(5)	/* kvmclock must be written anew */
-#define REQ_UNHALT BIT(6)
+#define REQ_UNHALT BIT(6)	/* another vCPU's kick out of HLT (KVM_HC_KICK_CPU) */
+#define REQ_SMI BIT(7)
+
+/* Exits to user space that the instruction under way asks for, when it has retired. */
+#define WANT_IOAPIC_EOI BIT(0)	/* of v->eoi_vector */
+#define WANT_TPR_ACCESS BIT(1)	/* v->tpr_rip, v->tpr_write */
+#define WANT_SET_TPR BIT(2)
 
 struct pending_exception {
 	bool pending;		/* raised by the current instruction or by user space */
@@ -189,7 +195,7 @@ struct vcpu {
 		bool injected, masked;
 	} nmi;
 	bool triple_fault;
-	u8 user_irq;		/* KVM_INTERRUPT's vector without irqchip */
+	u8 user_irq;		/* KVM_INTERRUPT's vector for the LAPIC's ExtINT: split irqchip */
 	bool user_irq_pending;
 
 	u32 mp_state;		/* KVM_MP_STATE_* */
@@ -264,6 +270,13 @@ struct vcpu {
 	u64 msr_rip;		/* of the RDMSR or WRMSR that user space completes */
 	u64 steal_seen, steal_tsc;	/* the thread's run delay (ns) when it was last told */
 	struct stats *stats;	/* vm/stats.c */
+
+	u8 wants;		/* WANT_*; with REQ_EVENT */
+	u8 eoi_vector;
+	bool tpr_write;
+	u64 tpr_rip;
+	bool pv_unhalted;	/* kicked: the next HLT, or the present one, ends at once */
+	bool halted_inside;	/* in a HLT that user space does not see (KVM_CAP_X86_DISABLE_EXITS) */
 };
 
 /* Arithmetic flags as SETO AL; LAHF leave them in AX: OF in bit 0, the rest in bits 8..15. */

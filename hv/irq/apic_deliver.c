@@ -103,13 +103,16 @@ int lapic_accept(struct lapic *l, const struct apic_msg *m)
 		__atomic_store_n(&l->pending_events, APIC_EVENT_INIT, __ATOMIC_SEQ_CST);
 		vcpu_request(v, REQ_EVENT);
 		return 1;
+	case APIC_DM_SMI:
+		vcpu_request(v, REQ_SMI);
+		return 1;
 	case APIC_DM_STARTUP:
 		__atomic_store_n(&v->sipi_vector, m->vector, __ATOMIC_SEQ_CST);
 		__atomic_fetch_or(&l->pending_events, APIC_EVENT_SIPI, __ATOMIC_SEQ_CST);
 		vcpu_request(v, REQ_EVENT);
 		return 1;
 	}
-	/* SMI and remote read: not offered. ExtINT: the PIC's line needs no message. */
+	/* Remote read: not offered. ExtINT: the PIC's line needs no message. */
 	return 0;
 }
 
@@ -146,7 +149,7 @@ static bool matches_logical(struct lapic *l, u32 dest)
 	return false;
 }
 
-static bool matches(struct lapic *l, struct vcpu *source, const struct apic_msg *m)
+bool lapic_matches(struct lapic *l, struct vcpu *source, const struct apic_msg *m)
 {
 	bool x2 = lapic_x2apic(l);
 
@@ -214,7 +217,7 @@ static void find_many(struct vm *vm, struct vcpu *source, const struct apic_msg 
 
 	for (i = 0; i < n; i++) {
 		l = present(vcpu_at(vm, i));
-		if (l && matches(l, source, m) && (!lowest || lapic_sw_enabled(l)))
+		if (l && lapic_matches(l, source, m) && (!lowest || lapic_sw_enabled(l)))
 			set_add(set, i);
 	}
 }

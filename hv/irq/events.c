@@ -6,8 +6,9 @@
  *
  * Specification: Intel SDM vol. 3, "Handling Interrupts" of the APIC chapter,
  * and "Multiple-Processor Initialization" for INIT and SIPI. The PIC goes
- * before the APIC, as in KVM. Without controllers of ours there is the one
- * vector of KVM_INTERRUPT.
+ * before the APIC, as in KVM; where it is user space's (split irqchip), the one
+ * vector of KVM_INTERRUPT stands for it. Without controllers of ours
+ * KVM_INTERRUPT delivers at once, and nothing is ever pending here.
  *
  * Everything here is called by the vCPU's own thread, under no lock.
  */
@@ -17,7 +18,7 @@ static bool extint(struct vcpu *v)
 {
 	struct pic *pic = v->vm->pic;
 
-	return pic && pic_output(pic) && lapic_takes_extint(v->lapic);
+	return (pic ? pic_output(pic) : v->user_irq_pending) && lapic_takes_extint(v->lapic);
 }
 
 static void look_at_timer(struct vcpu *v)
@@ -31,10 +32,12 @@ int irq_pending(struct vcpu *v)
 	int vector;
 
 	if (!v->lapic)
-		return v->user_irq_pending ? v->user_irq : -1;
+		return -1;
 	look_at_timer(v);
 	if (!extint(v))
 		return lapic_deliverable(v->lapic);
+	if (!v->vm->pic)
+		return v->user_irq;
 	host_mutex_lock(&v->vm->irq_lock);
 	vector = pic_peek(v->vm->pic);
 	host_mutex_unlock(&v->vm->irq_lock);
@@ -45,6 +48,10 @@ static int ack_pic(struct vcpu *v)
 {
 	int vector = -1;
 
+	if (!v->vm->pic) {
+		v->user_irq_pending = false;
+		return v->user_irq;
+	}
 	host_mutex_lock(&v->vm->irq_lock);
 	/* Another CPU may have been faster, or the device withdrew. */
 	if (pic_output(v->vm->pic))
@@ -57,12 +64,8 @@ int irq_ack(struct vcpu *v)
 {
 	int vector = -1;
 
-	if (!v->lapic) {
-		if (v->user_irq_pending)
-			vector = v->user_irq;
-		v->user_irq_pending = false;
-		return vector;
-	}
+	if (!v->lapic)
+		return -1;
 	look_at_timer(v);
 	if (extint(v))
 		vector = ack_pic(v);
@@ -96,15 +99,26 @@ bool irq_wakes(struct vcpu *v)
 	/* A CPU that waits for INIT or SIPI hears nothing else. */
 	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED || v->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return false;
-	if (nmi_due(v))
+	if (nmi_due(v) || v->pv_unhalted || v->intr.injected || v->exc.pending)
 		return true;
 	if (l)
 		look_at_timer(v);
-	if (!interrupts_allowed(v))
+	if (!l || !interrupts_allowed(v))
 		return false;
-	if (!l)
-		return v->user_irq_pending;
 	return extint(v) || lapic_deliverable(l) >= 0;
+}
+
+bool irq_user_room(struct vcpu *v)
+{
+	if (!v->lapic)
+		return !v->intr.injected;
+	return !v->user_irq_pending && lapic_takes_extint(v->lapic);
+}
+
+bool irq_user_ready(struct vcpu *v)
+{
+	return interrupts_allowed(v) && !v->exc.pending && !v->intr.injected && !v->nmi.injected &&
+	       irq_user_room(v);
 }
 
 /* SIPI: real mode at page vector of the first megabyte. */

@@ -24,6 +24,7 @@ enum irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_RESAMPLE, IRQ_SOURCE_PIT };
 
 /* routing.c */
 int routing_create(struct vm *vm);
+int routing_create_empty(struct vm *vm);
 void routing_destroy(struct vm *vm);
 /* Drives a GSI as irq_set_gsi(), for one of several sources. */
 int irq_drive(struct vm *vm, enum irq_source source, u32 gsi, int level);
@@ -39,6 +40,13 @@ void irq_notify_ack(struct vm *vm, u32 chip, u32 pin);
 void irq_notify_unmask(struct vm *vm, u32 chip, u32 pin);
 /* True when someone wants to know of the EOI of that IOAPIC pin, edges too. */
 bool irq_pin_watched(struct vm *vm, u32 pin);
+
+/*
+ * True when user space's IOAPIC (split irqchip) must hear of v's EOI: the
+ * vector is level-triggered and one of the first vm->ioapic_pins GSIs sends it
+ * to v. Takes vm->irq_lock.
+ */
+bool irq_user_ioapic_handles(struct vcpu *v, u8 vector);
 
 /* pic.c, ioapic.c: under vm->irq_lock */
 int pic_peek(struct pic *p);

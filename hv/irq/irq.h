@@ -16,6 +16,11 @@
  * The caller holds vm->lock.
  */
 int irqchip_create(struct vm *vm);
+/*
+ * KVM_CAP_SPLIT_IRQCHIP: LAPICs only. The first pins GSIs are those of user
+ * space's IOAPICs. 0, -EEXIST, -EINVAL, -ENOMEM. The caller holds vm->lock.
+ */
+int irqchip_create_split(struct vm *vm, u64 pins);
 /* Also without an irqchip. Before vm->poller stops, when no vCPU runs any more. */
 void irqchip_destroy(struct vm *vm);
 int irqchip_get(struct vm *vm, struct kvm_irqchip *chip);
@@ -93,8 +98,15 @@ int irq_pending(struct vcpu *v);
 int irq_ack(struct vcpu *v);
 /* INIT and SIPI that arrived: applies them to v's mp_state and registers. */
 void lapic_accept_events(struct vcpu *v);
-/* True when a halted or waiting vCPU must wake: interrupt, NMI, INIT, SIPI. */
+/* True when a halted or waiting vCPU must wake: interrupt, NMI, SMI, INIT, SIPI. */
 bool irq_wakes(struct vcpu *v);
+/*
+ * True when KVM_INTERRUPT has a place for a vector and the CPU would take it
+ * now (without PIC of ours; KVM API: ready_for_interrupt_injection).
+ */
+bool irq_user_ready(struct vcpu *v);
+/* The same but for what the CPU's state may hold back: RFLAGS.IF and pending events. */
+bool irq_user_room(struct vcpu *v);
 
 /* --- GSIs (routing.c) ------------------------------------------------------ */
 int routing_set(struct vm *vm, const struct kvm_irq_routing_entry *e, u32 n);

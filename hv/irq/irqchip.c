@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The VM's interrupt controllers as a whole: KVM_CREATE_IRQCHIP, and
- * KVM_GET_IRQCHIP and KVM_SET_IRQCHIP for the PICs and the IOAPIC.
+ * The VM's interrupt controllers as a whole: KVM_CREATE_IRQCHIP or, for LAPICs
+ * alone, KVM_CAP_SPLIT_IRQCHIP; KVM_GET_IRQCHIP and KVM_SET_IRQCHIP for the
+ * PICs and the IOAPIC.
  *
  * Specification: virt/kvm/api.rst.
  */
@@ -27,6 +28,22 @@ int irqchip_create(struct vm *vm)
 	}
 	__atomic_store_n(&vm->irqchip, true, __ATOMIC_SEQ_CST);
 	return 0;
+}
+
+int irqchip_create_split(struct vm *vm, u64 pins)
+{
+	int err;
+
+	if (pins > VM_MAX_GSI)
+		return -EINVAL;
+	if (vm->irqchip || vm->split_irqchip ||
+	    __atomic_load_n(&vm->vcpu_count, __ATOMIC_SEQ_CST))
+		return -EEXIST;
+	vm->ioapic_pins = (u32)pins;
+	err = routing_create_empty(vm);
+	if (!err)
+		__atomic_store_n(&vm->split_irqchip, true, __ATOMIC_SEQ_CST);
+	return err;
 }
 
 void irqchip_destroy(struct vm *vm)

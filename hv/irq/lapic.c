@@ -110,6 +110,10 @@ void lapic_eoi(struct lapic *l)
 		host_mutex_lock(&vm->irq_lock);
 		ioapic_eoi(vm->ioapic, (u8)vector);
 		host_mutex_unlock(&vm->irq_lock);
+	} else if (vm->ioapic_pins && irq_user_ioapic_handles(l->vcpu, (u8)vector)) {
+		l->vcpu->eoi_vector = (u8)vector;
+		l->vcpu->wants |= WANT_IOAPIC_EOI;
+		vcpu_request(l->vcpu, REQ_EVENT);
 	}
 	lapic_recheck(l);
 }
@@ -181,6 +185,8 @@ static void write_lvt(struct lapic *l, u32 off, u32 val)
 	if (off == APIC_LVT_LINT0) {
 		lapic_update_counts(l);
 		lapic_recheck(l);
+		if (l->vcpu->vm->split_irqchip)		/* user space's PIC may have waited */
+			vcpu_request(l->vcpu, REQ_EVENT);
 	}
 }
 

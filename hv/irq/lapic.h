@@ -197,6 +197,8 @@ struct apic_map *apic_map_get(struct vm *vm);
 int lapic_accept(struct lapic *l, const struct apic_msg *m);
 /* A local source: raises the interrupt that an LVT entry describes. */
 int lapic_local_deliver(struct lapic *l, u32 lvt_offset);
+/* True when the message is for l; source: its sender or NULL. */
+bool lapic_matches(struct lapic *l, struct vcpu *source, const struct apic_msg *m);
 /* True when the PIC's INTR reaches this CPU. */
 bool lapic_takes_extint(struct lapic *l);
 /* The PIC's output rose: tells the CPU that listens. Any thread. */

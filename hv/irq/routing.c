@@ -15,6 +15,7 @@
 
 #define CHIPS 3			/* KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE, _IOAPIC */
 #define PIC_PINS 8
+#define MSI_LEVEL BIT(15)
 
 struct route {
 	u32 type;		/* KVM_IRQ_ROUTING_* */
@@ -43,23 +44,28 @@ static bool msi_valid(struct vm *vm, u32 address_hi)
 	return !vm->x2apic_api_32bit || !(address_hi & 0xff);
 }
 
+static void msi_message(struct vm *vm, u32 lo, u32 hi, u32 data, struct apic_msg *m)
+{
+	host_memset(m, 0, sizeof(*m));
+	m->dest = lo >> 12 & 0xff;
+	if (vm->x2apic_api_32bit)
+		m->dest |= hi & ~0xffu;
+	m->vector = (u8)data;
+	m->delivery = data >> 8 & 7;
+	/* The redirection hint: any one of the CPUs named. */
+	if (m->delivery == APIC_DM_FIXED && (lo & BIT(3)))
+		m->delivery = APIC_DM_LOWEST;
+	m->logical = !!(lo & BIT(2));
+	m->level = true;
+	m->trig_level = !!(data & MSI_LEVEL);
+	m->broadcast_x2 = !vm->x2apic_no_broadcast_quirk;
+}
+
 static int deliver_msi(struct vm *vm, u32 lo, u32 hi, u32 data)
 {
 	struct apic_msg m;
 
-	host_memset(&m, 0, sizeof(m));
-	m.dest = lo >> 12 & 0xff;
-	if (vm->x2apic_api_32bit)
-		m.dest |= hi & ~0xffu;
-	m.vector = (u8)data;
-	m.delivery = data >> 8 & 7;
-	/* The redirection hint: any one of the CPUs named. */
-	if (m.delivery == APIC_DM_FIXED && (lo & BIT(3)))
-		m.delivery = APIC_DM_LOWEST;
-	m.logical = !!(lo & BIT(2));
-	m.level = true;
-	m.trig_level = !!(data & BIT(15));
-	m.broadcast_x2 = !vm->x2apic_no_broadcast_quirk;
+	msi_message(vm, lo, hi, data, &m);
 	return apic_deliver(vm, NULL, &m);
 }
 
@@ -215,6 +221,55 @@ bool irq_pin_watched(struct vm *vm, u32 pin)
 	return (gsi == 0 && vm->pit && pit_wants_ack(vm->pit)) || irqfd_resamples(vm, (u32)gsi);
 }
 
+/* --- user space's IOAPIC -------------------------------------------------------- */
+
+static bool sends(struct vcpu *v, const struct route *r, u8 vector)
+{
+	struct apic_msg m;
+
+	if (r->type != KVM_IRQ_ROUTING_MSI || (u8)r->msi.data != vector)
+		return false;
+	msi_message(v->vm, r->msi.address_lo, r->msi.address_hi, r->msi.data, &m);
+	/* One that was delivered as level may have been routed elsewhere since. */
+	return m.trig_level && (lapic_matches(v->lapic, NULL, &m) ||
+				lapic_test_vector(v->lapic, APIC_TMR, vector));
+}
+
+/* Under vm->irq_lock. */
+static void note_vectors(struct vm *vm, const struct irq_routing *r)
+{
+	u64 set[4] = { 0, 0, 0, 0 };
+	u32 gsi, i;
+
+	for (gsi = 0; gsi < MIN(r->count, vm->ioapic_pins); gsi++)
+		for (i = 0; i < r->gsi[gsi].count; i++) {
+			const struct route *e = &r->gsi[gsi].route[i];
+
+			if (e->type == KVM_IRQ_ROUTING_MSI && e->msi.data & MSI_LEVEL)
+				set[(u8)e->msi.data / 64] |= BIT64(e->msi.data % 64);
+		}
+	for (i = 0; i < 4; i++)
+		__atomic_store_n(&vm->ioapic_vectors[i], set[i], __ATOMIC_SEQ_CST);
+}
+
+bool irq_user_ioapic_handles(struct vcpu *v, u8 vector)
+{
+	u64 set = __atomic_load_n(&v->vm->ioapic_vectors[vector / 64], __ATOMIC_SEQ_CST);
+	struct irq_routing *r;
+	bool found = false;
+	u32 gsi, i;
+
+	if (!(set >> (vector % 64) & 1))
+		return false;
+	host_mutex_lock(&v->vm->irq_lock);
+	r = v->vm->routing;
+	for (gsi = 0; r && !found && gsi < MIN(r->count, v->vm->ioapic_pins); gsi++)
+		for (i = 0; i < r->gsi[gsi].count; i++)
+			found |= sends(v, &r->gsi[gsi].route[i], vector);
+	host_mutex_unlock(&v->vm->irq_lock);
+	return found;
+}
+
 /* --- the table -------------------------------------------------------------------- */
 
 static void free_table(struct irq_routing *r)
@@ -318,6 +373,7 @@ static int install(struct vm *vm, const struct kvm_irq_routing_entry *e, u32 n)
 	if (old)	/* lines keep their level */
 		host_memcpy(new->asserting, old->asserting, sizeof(new->asserting));
 	vm->routing = new;
+	note_vectors(vm, new);
 	if (vm->ioapic)
 		ioapic_update_watch(vm->ioapic);
 	host_mutex_unlock(&vm->irq_lock);
@@ -363,6 +419,11 @@ int routing_create(struct vm *vm)
 	err = install(vm, e, (u32)(to - e));
 	host_free(e);
 	return err;
+}
+
+int routing_create_empty(struct vm *vm)
+{
+	return install(vm, NULL, 0);
 }
 
 void routing_destroy(struct vm *vm)

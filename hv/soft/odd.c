@@ -75,15 +75,41 @@ enum emu soft_check_aligned(struct vcpu *v, const struct insn *in, u64 ea)
 	return EMU_FAULT;
 }
 
+/* Masked elements each count for themselves, in VMASKMOV not at all (as AMD's Zen 5 has it). */
+static u32 ac_alignment(const struct insn *in)
+{
+	u32 size = in->mask && in->mask != MASK_WRITE ? in->elem : in->mem_size;
+
+	if (in->align > 1 || in->mask == MASK_SIGNS || (size & (size - 1)))
+		return 1;
+	return MIN(size, AC_ALIGN_MAX);
+}
+
 enum emu soft_check_ac(struct vcpu *v, const struct insn *in, u64 ea)
 {
-	u32 size = in->mem_size;
-
-	if (!(soft_cpu(v)->mode & MODE_ALIGN) || in->align > 1 || size > 8 || (size & (size - 1)) ||
-	    !(unchecked(v, in, ea) & (size - 1)))
+	if (!(soft_cpu(v)->mode & MODE_ALIGN) || !(unchecked(v, in, ea) & (ac_alignment(in) - 1)))
 		return EMU_NEXT;
 	vcpu_raise_error(v, EXC_AC, 0);
 	return EMU_FAULT;
+}
+
+/* What a store leaves alone must stay as it is: the buffer starts as memory is. */
+static void prefill(struct vcpu *v, u64 linear, u32 size)
+{
+	u8 *to = soft_cpu(v)->bounce;
+
+	while (size) {
+		u32 n = MIN(size, (u32)(PAGE_SIZE - (linear & ~PAGE_MASK)));
+		const void *from = mem_ptr(v, linear, n, MMU_READ);
+
+		if (from)
+			host_memcpy(to, from, n);
+		else
+			host_memset(to, 0, n);
+		to += n;
+		linear += n;
+		size -= n;
+	}
 }
 
 /* rip is already past the instruction when this returns EMU_JUMP. */

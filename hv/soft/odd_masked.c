@@ -80,13 +80,6 @@ static void cut(struct operand *o, u64 bytes, u32 longest)
 	}
 }
 
-static u64 linear_start(const struct vcpu *v, const struct operand *o)
-{
-	bool flat = vcpu_64bit(v) && o->in->seg < SEG_FS;
-
-	return flat ? o->ea : o->ea + v->seg[o->in->seg].base;
-}
-
 /* seg_linear, but nothing behind 4 GiB wraps around to offset 0. */
 static enum emu linear_of(struct vcpu *v, const struct operand *o, struct run *r)
 {
@@ -106,6 +99,8 @@ static enum emu fetch(struct vcpu *v, struct operand *o)
 		struct run *r = &o->run[i];
 		enum emu e = linear_of(v, o, r);
 
+		if (e == EMU_NEXT)
+			e = soft_check_ac(v, o->in, o->ea);
 		if (e == EMU_NEXT && write)
 			e = mem_probe_write(v, r->linear, r->len, o->access);
 		if (e == EMU_NEXT && !write)
@@ -145,7 +140,7 @@ enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 	bytes = active_bytes(in);
 	host_memset(soft_cpu(v)->bounce, 0, MAX_OPERAND);
 	if (bytes)
-		e = soft_check_alignment(v, in, linear_start(v, &o));
+		e = soft_check_aligned(v, in, o.ea);
 	if (e == EMU_NEXT && in->mask == MASK_WRITE) {
 		cut(&o, low_bits(in->mem_size), MAX_OPERAND);
 		e = fetch(v, &o);

@@ -269,7 +269,7 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 #define MISS_SIZE(i) ((i) & 0xff)
 #define MISS_WRITE BIT(8)
 #define MISS_STACK BIT(9)
-#define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP */
+#define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP: 16 at most counts */
 #define MISS_MASKED BIT(11)		/* not all of it may be accessed: SOFT_ODD for SOFT_FAULT */
 #define MISS_X87 BIT(12)		/* a pending x87 exception comes before any other */
 #define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
@@ -323,14 +323,17 @@ size_t soft_insn_scratch_size(void);
 enum emu soft_odd(struct vcpu *v);
 /* Runs b, whose operand is in the bounce buffer: EMU_NEXT with rip past it, or EMU_FAULT. */
 enum emu soft_run_bounced(struct vcpu *v, struct block *b);
-/* Raises what a misaligned operand raises, if this is one. */
-enum emu soft_check_alignment(struct vcpu *v, const struct insn *in, u64 linear);
+/* #GP of a misaligned operand at offset ea, before all other checks; #AC after the segment's. */
+enum emu soft_check_aligned(struct vcpu *v, const struct insn *in, u64 ea);
+enum emu soft_check_ac(struct vcpu *v, const struct insn *in, u64 ea);
+#define AC_ALIGN_MAX 16u	/* what vectors must be a multiple of where #AC is on */
 
-/* odd_masked.c */
-/* The same for an operand of which a mask chooses the elements (in->mask). */
-enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in);
 /* DIV and IDIV that may not fit: #DE, or soft_odd. */
 enum emu soft_divide(struct vcpu *v);
+
+/* odd_masked.c */
+/* soft_odd for an operand of which a mask chooses the elements (in->mask). */
+enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in);
 
 /* fpu.c */
 void soft_fpu_load(struct vcpu *v);

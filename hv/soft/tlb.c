@@ -258,7 +258,7 @@ static void *fault_after_x87(struct vcpu *v, u32 info)
 /* The exception that the address alone earns, 0: none. */
 static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 {
-	u32 align = MISS_ALIGN_OF(info);
+	u32 align = info & MISS_AC ? MIN(MISS_ALIGN_OF(info), AC_ALIGN_MAX) : MISS_ALIGN_OF(info);
 	bool misaligned = align > 1 && (linear & (align - 1));
 
 	if (misaligned && !(info & MISS_AC))

@@ -93,6 +93,8 @@ struct vm {
 	u32 user_space_msr;		/* KVM_MSR_EXIT_REASON_*: which ones user space wants */
 	struct stats *stats;		/* vm/stats.c */
 	u64 flush_requests;		/* atomic: requests to forget translations */
+	u32 ioapic_pins;		/* split irqchip: GSIs of user space's IOAPICs, */
+	u64 ioapic_vectors[4];		/* and the level vectors they send; atomic */
 };
 
 /* --- memory slots (vm/memslot.c) ----------------------------------------- */

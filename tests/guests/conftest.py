@@ -14,8 +14,6 @@ import machine  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--runner", choices=("anykvm", "qemu"), default="anykvm")
-    parser.addoption("--quick", action="store_true", default=bool(os.environ.get("QUICK")),
-                     help="a smaller set: what a CI run of twenty minutes can hold")
 
 
 @pytest.fixture(scope="session")

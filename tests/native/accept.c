@@ -178,11 +178,30 @@ static bool odd_loop(const ZydisDecodedInstruction *in)
 	return false;
 }
 
+/*
+ * EVEX.X extends vector registers in ModRM.rm, and means nothing to general ones.
+ * Zen 5 then reads an RSP that lacks the pushes before it: leave that alone.
+ */
+static bool odd_evex(const struct decoded *d)
+{
+	int i;
+
+	if (d->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || d->in.raw.modrm.mod != 3 ||
+	    d->in.raw.evex.X)
+		return false;
+	for (i = 0; i < d->in.operand_count; i++)
+		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    gpr_number(d->op[i].reg.value) >= 0)
+			return true;
+	return false;
+}
+
 static bool group_fits(struct maker *m, const struct decoded *d, int group)
 {
 	int g = policy_group(&d->in);
 
-	if (g < 0 || (g == G_FPENV && group != G_FPENV) || odd_loop(&d->in))
+	if (g < 0 || (g == G_FPENV && group != G_FPENV) || odd_loop(&d->in) ||
+	    odd_evex(d))
 		return false;
 	if (group == G_BYTES && (g == G_PRIV || g == G_SEGMENT) && !rng_pct(&m->r, 10))
 		return false;

@@ -235,6 +235,8 @@ void program_masked(struct maker *m)
 	int tries = 0, count = 1 + (int)rng_below(&m->r, 3);
 
 	choose_masks(m);
+	if (rng_pct(&m->r, 6))
+		m->t->rflags |= FL_AC;
 	if (!have_avx() || rng_pct(&m->r, 8)) {
 		masked_bytes(m);
 		return;

@@ -147,7 +147,7 @@ static void test_cmps_scas(void **state)
 			fill(round & 32 ? 2 : 256);
 		places(n, size, down, &si, &di);
 		if (!ne && rnd(4)) {	/* equal for a while */
-			memset(model + (di & 0xf000), rnd(256), 0x1800);
+			memset(model + (di & 0xe000), rnd(256), 0x1800);
 			memcpy(low + AREA, model, AREA_SIZE);
 		}
 		vcpu->sysflags = down ? X86_FL_DF : 0;

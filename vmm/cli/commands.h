@@ -4,10 +4,12 @@
 #define VMM_CLI_COMMANDS_H
 
 int command_run(int argc, char **argv);
+int command_exec(int argc, char **argv);
 int command_info(int argc, char **argv);
 
 /* The help of each, on standard output. */
 void help_run(void);
+void help_exec(void);
 void help_info(void);
 
 #endif

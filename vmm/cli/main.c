@@ -23,6 +23,7 @@ static const struct command {
 	void (*help)(void);
 } commands[] = {
 	{ "run", "boot a kernel in a virtual machine", command_run, help_run },
+	{ "exec", "run a program that uses /dev/kvm, such as QEMU", command_exec, help_exec },
 	{ "info", "tell what this host offers and which engine would be used", command_info,
 	  help_info },
 };

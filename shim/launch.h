@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Starting programs with the shim under them. */
+#ifndef SHIM_LAUNCH_H
+#define SHIM_LAUNCH_H
+
+typedef int (*launch_fn)(void *ctx, const char *path, char *const *argv, char *const *env);
+
+/*
+ * Calls go with what to execute so that program path runs with the shim: path
+ * itself with the shim preloaded, or the shim as its loader. Where the shim
+ * cannot serve it, go gets what the caller wanted. Returns what go does.
+ * Makes system calls only.
+ */
+int launch(const char *path, char *const *argv, char *const *env, launch_fn go, void *ctx);
+
+#endif
