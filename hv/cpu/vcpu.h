@@ -165,6 +165,7 @@ struct vcpu {
 
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;
+	u64 share[16];		/* engine: distances of shared TLB checks */
 	struct dtable gdt, idt;
 	u64 pdpte[4];		/* PAE: the loaded page-directory pointers */
 

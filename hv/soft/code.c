@@ -481,6 +481,7 @@ int soft_code_init(struct vm *vm)
 	pads(s);
 	soft_features_init();
 	soft_exact_flags = host_option("exact-flags");
+	soft_no_sharing = host_option("no-sharing");
 	soft_fault_init();
 	return 0;
 }

@@ -279,6 +279,8 @@ static void undo_branch(struct vcpu *v)
 	vcpu_raise_error(v, EXC_GP, 0);
 }
 
+static enum verdict go_plain(struct vcpu *v, enum engine_exit *out);
+
 static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -304,6 +306,8 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		return GO_ON;
 	case SOFT_REFETCH:
 		return GO_ON;
+	case SOFT_PLAIN:
+		return go_plain(v, out);
 	case SOFT_LINK: {
 		struct exit_link *l = (struct exit_link *)(uintptr_t)v->scratch[0];
 
@@ -341,6 +345,16 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 	default:
 		return internal_error(v, out);
 	}
+}
+
+/* From here on in a translation without shared checks. */
+static enum verdict go_plain(struct vcpu *v, enum engine_exit *out)
+{
+	struct block *b = soft_find(v, soft_cpu(v)->mode | MODE_PLAIN);
+
+	if (!b)
+		return v->exc.pending ? LEAVE : internal_error(v, out);
+	return came_back(v, soft_go(v, b->indirect), out);
 }
 
 /* --- one instruction at a time: interrupt shadow, TF, breakpoints ----------------- */

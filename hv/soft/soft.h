@@ -90,6 +90,7 @@ struct itlb_entry {
 #define MODE_ONE BIT(23)		/* a single instruction, then back */
 #define MODE_BOUNCE BIT(24)		/* ... with its memory operand in soft_cpu.bounce */
 #define MODE_ALIGN BIT(25)		/* CPL 3 with CR0.AM and AC */
+#define MODE_PLAIN BIT(27)		/* no shared TLB checks */
 #define MODE_MP BIT(26)			/* CR0.MP: FWAIT traps with TS */
 
 /* --- translations ------------------------------------------------------------- */
@@ -242,6 +243,7 @@ enum soft_exit {
 	SOFT_REFETCH,		/* go on at rip */
 	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
 	SOFT_GP,		/* #GP(0) */
+	SOFT_PLAIN,		/* a shared check failed: go on without sharing */
 };
 
 #define SOFT_CPU_OFFSET ALIGN_UP(sizeof(struct vcpu), 4096ul)
@@ -272,6 +274,7 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 #define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP: 16 at most counts */
 #define MISS_MASKED BIT(11)		/* not all of it may be accessed: SOFT_ODD for SOFT_FAULT */
 #define MISS_X87 BIT(12)		/* a pending x87 exception comes before any other */
+#define MISS_GROUP BIT(13)		/* a range of which anything may fail: SOFT_PLAIN */
 #define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
 #define MISS_ALIGN_OF(i) ((i) >> 16)
 /* Host address of a data access, or NULL with SOFT_FAULT or SOFT_ODD in scratch[0]. */
@@ -315,6 +318,8 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2,
 void soft_features_init(void);
 /* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
 extern bool soft_exact_flags;
+/* Option no-sharing: every access has a TLB check of its own. */
+extern bool soft_no_sharing;
 size_t soft_scratch_size(void);
 size_t soft_insn_scratch_size(void);
 

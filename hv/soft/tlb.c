@@ -268,6 +268,45 @@ static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 	return misaligned ? EXC_AC : 0;
 }
 
+static void *plain(struct vcpu *v)
+{
+	v->scratch[0] = SOFT_PLAIN;
+	return NULL;
+}
+
+/* D bits and the dirty log must not tell of writes that may not come. */
+static bool dirty_already(const struct vcpu *v, const struct memslot *s, const struct xlate *x)
+{
+	u64 i = (x->gpa >> PAGE_SHIFT) - s->gfn;
+
+	if ((v->cr0 & X86_CR0_PG) && !(x->writable && x->dirty))
+		return false;
+	return !s->dirty || (s->dirty[i / 64] >> (i % 64) & 1);
+}
+
+/* The range of a group: it passes whole, with nothing left to note, or not at all. */
+static void *group_miss(struct vcpu *v, u64 linear, u32 info)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	bool write = info & MISS_WRITE, fast = false;
+	struct memslot *s;
+	struct xlate x;
+	u8 *host;
+
+	if (!canonical(linear) || (linear & ~PAGE_MASK) + MISS_SIZE(info) > PAGE_SIZE ||
+	    mmu_walk(v, linear, MMU_READ, &x))
+		return plain(v);
+	s = find_slot(v, x.gpa);
+	if (!s || (write && ((s->flags & KVM_MEM_READONLY) || !dirty_already(v, s, &x))))
+		return plain(v);
+	if (write && (!write_access(v, s, x.gpa, MISS_SIZE(info), &fast) || !fast))
+		return plain(v);
+	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
+	note_page_size(c, linear, x.page_shift);
+	tlb_fill(c, MODE_MMU(c->mode), linear, &x, host, write);
+	return host;
+}
+
 void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -282,6 +321,8 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	v->fault_stack = info & MISS_STACK;
 	if (MODE_BITS(c->mode) != MODE_64)
 		v->rip = (u32)v->rip;
+	if (info & MISS_GROUP)
+		return group_miss(v, linear, info);
 	vector = refused(c, linear, info);
 	if (unlikely(vector)) {
 		if (info & MISS_MASKED)

@@ -174,6 +174,8 @@ static void legacy(struct xl *x, const struct xinsn *xi, const struct encoding *
 		b = 0;
 	legacy_prefixes(x, xi);
 	rex = 0x40 | raw->W << 3 | r << 2 | b;
+	if (e->mem && x->ref.index >= 8)
+		rex |= 2;
 	if (rex != 0x40 || (byte_operand(xi) && !e->high))
 		e8(x, rex);
 	switch (xi->zi.opcode_map) {
@@ -235,7 +237,7 @@ static void vex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 			b2 &= 0x7f;
 	}
 	if (e->mem)
-		b1 |= 0x60;
+		b1 = (b1 | 0x60) & (x->ref.index >= 8 ? ~0x40 : ~0);
 	if (e->reg >= 0)
 		b1 = (b1 & 0x7f) | (e->reg & 8 ? 0 : 0x80);
 	if (e->rm >= 0)
@@ -258,7 +260,7 @@ static void evex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 			p1 &= 0x7f;
 	}
 	if (e->mem)
-		p0 |= 0x60;
+		p0 = (p0 | 0x60) & (x->ref.index >= 8 ? ~0x40 : ~0);
 	if (e->reg >= 0)
 		p0 = (p0 & 0x6f) | 0x10 | (e->reg & 8 ? 0 : 0x80);
 	if (e->rm >= 0)
@@ -288,6 +290,22 @@ static bool names_register(const struct xl *x, const struct xinsn *xi)
 	return false;
 }
 
+/* ModRM of the memory operand. EVEX scales short displacements: there only long ones. */
+static void operand(struct xl *x, const struct xinsn *xi, int reg)
+{
+	bool evex = xi->zi.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+	s32 disp = x->ref.disp;
+	bool small = disp == 0 || (!evex && disp >= -128 && disp < 128);
+
+	e8(x, (small ? 0x40 : 0x80) | (reg & 7) << 3 | (x->ref.index >= 0 ? 4 : S0));
+	if (x->ref.index >= 0)
+		e8(x, (x->ref.index & 7) << 3 | S0);
+	if (small)
+		e8(x, (u8)disp);
+	else
+		e32(x, (u32)disp);
+}
+
 static void encode(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 {
 	const ZydisDecodedInstruction *zi = &xi->zi;
@@ -302,7 +320,7 @@ static void encode(struct xl *x, const struct xinsn *xi, const struct encoding *
 		int reg = e->reg >= 0 ? e->reg & 7 : zi->raw.modrm.reg;
 
 		if (e->mem)
-			e_modrm_base(x, reg, S0, 0);
+			operand(x, xi, reg);
 		else
 			e8(x, 0xc0 | reg << 3 | (e->rm >= 0 ? e->rm & 7 : zi->raw.modrm.rm));
 	}
@@ -364,8 +382,10 @@ void x_copy(struct xl *x, struct xinsn *xi)
 		u32 size = x_mem_size(xi);
 
 		xi->in.align = (u8)alignment(xi, size);
-		x_memory(x, xi, &xi->op[xi->mem], size, writes(&xi->op[xi->mem]),
-			 xi->in.align);
+		x_memory_ref(x, xi, &xi->op[xi->mem], size, writes(&xi->op[xi->mem]),
+			     xi->in.align);
+		if (e.high)	/* no REX prefix for an index */
+			x_flatten(x);
 	}
 	x_flags_for(x, xi, e.mem ? S1 : S0);
 	for (int i = 0; i < e.nsub; i++)

@@ -37,6 +37,30 @@ enum xkind {
 	K_TRAP,		/* leaves with a fixed reason */
 };
 
+/* An access that may share its TLB check (share.c). */
+struct x_share {
+	s8 group;		/* -1: it has a check of its own */
+	s8 base, index;		/* guest registers; base may be INSN_RIP */
+	u8 scale;
+	s64 disp;
+};
+
+#define MAX_GROUPS 16
+struct x_group {
+	s8 base, index;
+	u8 scale;
+	bool write, open, done;
+	u32 count, version, index_changes;
+	s64 lo, hi;		/* range, from base's value at its version's start */
+	s64 off;		/* how far base had moved at the first access */
+};
+
+/* Where a checked operand is: [S0 + host register index + disp]. */
+struct x_ref {
+	s8 index;		/* -1: none */
+	s32 disp;
+};
+
 /* A decoded instruction and what is known of it. */
 struct xinsn {
 	ZydisDecodedInstruction zi;
@@ -50,6 +74,7 @@ struct xinsn {
 	u16 fl_read, fl_write, fl_kill;	/* arithmetic flags read, perhaps and surely written */
 	u16 live_out;
 	s8 mem;			/* index of the memory operand, -1: none */
+	struct x_share share, stack;	/* its memory operand, its push or pop */
 	bool last;		/* no fall-through */
 };
 
@@ -83,6 +108,9 @@ struct xl {
 	u32 n, max;
 	bool straddles;		/* the instruction behind the block reaches into the next page */
 	struct xinsn *x;
+	struct x_group groups[MAX_GROUPS];
+	u32 ngroups;
+	struct x_ref ref;	/* what x_memory left, beside S0 */
 	enum flags_at fs;
 	enum flags_at op_fs;	/* fs when the copied instruction itself runs */
 	struct block_map map[MAX_BLOCK_INSNS];
@@ -319,6 +347,9 @@ void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *o
 void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 	     bool write);
 void x_stack_check(struct xl *x, const struct xinsn *xi, u32 size, bool write);
+/* x_memory with the place in S0 and x->ref instead of S0 alone. */
+void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
+		  bool write, u32 align);
 void x_rip(struct xl *x, int reg, s64 gpa32_target);
 /* ... at the instruction behind xi. */
 void x_exit_behind(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
@@ -328,6 +359,16 @@ void x_cold(struct xl *x);
 void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);
 /* A direct jump at rel32 to code of the same page. */
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
+
+/* The check for a range of a group: leaves with SOFT_PLAIN when it fails. */
+void x_group_check(struct xl *x, const struct xinsn *xi, u32 size, bool write);
+
+/* share.c */
+void x_share_analyse(struct xl *x);
+/* S0 and x->ref = the operand's place. */
+void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s);
+/* S0 alone, instead of S0 and x->ref. */
+void x_flatten(struct xl *x);
 
 /* copy.c */
 void x_copy(struct xl *x, struct xinsn *xi);

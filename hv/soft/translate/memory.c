@@ -185,11 +185,48 @@ static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write
 		  (masked(xi) ? MISS_MASKED : 0);
 }
 
+void x_group_check(struct xl *x, const struct xinsn *xi, u32 size, bool write)
+{
+	tlb_check(x, xi, size, write, 1, false);
+	x->cold[x->ncold - 1].info = size | MISS_GROUP | (write ? MISS_WRITE : 0);
+}
+
+/* Aligned as it must be, or the plain translation raises the fault. */
+static void check_alignment(struct xl *x, const struct xinsn *xi, u32 align)
+{
+	if (x->ref.index >= 0)
+		e_lea_full(x, true, S1, S0, x->ref.index, 1, x->ref.disp);
+	else
+		e_lea(x, true, S1, S0, x->ref.disp);
+	e8(x, 0x41), e8(x, 0xf6), e8(x, 0xc3), e8(x, (u8)(align - 1));	/* test r11b */
+	x_exit_if(x, xi, CC_NE, SOFT_PLAIN);
+}
+
+void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
+		  bool write, u32 align)
+{
+	if (xi->share.group < 0) {
+		x_memory(x, xi, op, size, write, align);
+		return;
+	}
+	if (align > 1)
+		x_flags_clobber(x, xi);
+	x_shared(x, xi, &xi->share);
+	if (align > 1)
+		check_alignment(x, xi, align);
+}
+
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 	      bool write, u32 align)
 {
 	int seg = segment_of(op);
 
+	x->ref = (struct x_ref){ .index = -1 };
+	if (xi->share.group >= 0) {
+		x_memory_ref(x, xi, op, size, write, align);
+		x_flatten(x);
+		return;
+	}
 	if (x->mode & MODE_BOUNCE) {
 		e_rex(x, true, S0, 0, 0);
 		e8(x, 0x8d);
@@ -213,6 +250,11 @@ void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op
 
 void x_stack_check(struct xl *x, const struct xinsn *xi, u32 size, bool write)
 {
+	if (xi->stack.group >= 0) {
+		x_shared(x, xi, &xi->stack);
+		x_flatten(x);
+		return;
+	}
 	segment(x, xi, SEG_SS, size, write);
 	tlb_check(x, xi, size, write, 1, true);
 }

@@ -7,7 +7,7 @@
 #include "emit.h"
 #include "../decode/decode.h"
 
-bool soft_exact_flags;
+bool soft_exact_flags, soft_no_sharing;
 
 size_t soft_scratch_size(void)
 {
@@ -333,6 +333,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
 	x->end = s->rw + s->size;
 	x_settle(x);
+	x_share_analyse(x);
 	x_flags_liveness(x);
 	entries(x);
 	for (u32 i = 0; i < x->n && !x->full; i++) {

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One TLB check for several accesses of a block. Accesses off one base
+ * register (which may move by constants, as RSP does), or RIP, whose offsets
+ * lie close together, form a group: the first checks the range of all and
+ * keeps the distance from guest to host addresses, the others add it.
+ *
+ * A check that fails (the range crosses a page, some of it may not be
+ * touched, it is no memory) proves nothing about a single access. It leaves
+ * with SOFT_PLAIN, and the block goes on in a translation without groups.
+ * Nothing of a group is visible to the guest: no fault is raised and no dirty
+ * bit set for an access that may never come.
+ */
+#include "emit.h"
+
+#define MAX_SPAN 240
+
+struct tracked {
+	u32 version;	/* counts changes to something unknown */
+	u32 changes;	/* counts all */
+	s64 off;	/* known distance from the value at the version's start */
+};
+
+struct analysis {
+	struct xl *x;
+	struct tracked reg[17];	/* [INSN_RIP] never changes */
+};
+
+static s32 slot(const struct xl *x, const struct x_share *s)
+{
+	(void)x;
+	return (s32)(offsetof(struct vcpu, share) + 8 * (size_t)s->group);
+}
+
+static bool same_address(const struct analysis *a, const struct x_group *g, const struct x_share *s)
+{
+	return g->open && g->base == s->base && g->index == s->index && g->scale == s->scale &&
+	       g->version == a->reg[s->base].version &&
+	       (s->index < 0 || g->index_changes == a->reg[s->index].changes);
+}
+
+static bool join(struct x_group *g, s64 lo, s64 hi)
+{
+	lo = MIN(lo, g->lo);
+	hi = MAX(hi, g->hi);
+	if (hi - lo > MAX_SPAN)
+		return false;
+	g->lo = lo;
+	g->hi = hi;
+	g->count++;
+	return true;
+}
+
+/* Reads may use a group that was checked for writing, not the other way round. */
+static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
+{
+	struct xl *x = a->x;
+	s64 lo = a->reg[s->base].off + s->disp, hi = lo + size;
+	struct x_group *g;
+
+	s->group = -1;
+	for (int pass = 0; pass < 2; pass++)
+		for (u32 i = x->ngroups; i-- > 0;) {
+			g = &x->groups[i];
+			if (g->write == (pass == 0) && (g->write || !write) &&
+			    same_address(a, g, s) && join(g, lo, hi)) {
+				s->group = (s8)i;
+				return;
+			}
+		}
+	if (x->ngroups == MAX_GROUPS)
+		return;
+	g = &x->groups[x->ngroups];
+	*g = (struct x_group){
+		.base = s->base, .index = s->index, .scale = s->scale, .write = write,
+		.open = true, .count = 1, .lo = lo, .hi = hi, .off = a->reg[s->base].off,
+		.version = a->reg[s->base].version,
+		.index_changes = s->index < 0 ? 0 : a->reg[s->index].changes,
+	};
+	s->group = (s8)x->ngroups++;
+}
+
+static void changed(struct analysis *a, int reg)
+{
+	a->reg[reg].version++;
+	a->reg[reg].changes++;
+	a->reg[reg].off = 0;
+}
+
+static void moved(struct analysis *a, int reg, s64 by)
+{
+	a->reg[reg].changes++;
+	a->reg[reg].off += by;
+}
+
+static void explicit_operand(struct analysis *a, struct xinsn *xi)
+{
+	const ZydisDecodedOperand *op;
+	struct x_share *s = &xi->share;
+	bool high;
+
+	if (xi->mem < 0 || xi->in.mask || xi->zi.address_width != 64)
+		return;
+	switch (xi->kind) {
+	case K_COPY:
+	case K_DIV:
+	case K_PUSH:
+	case K_JMP_IND:
+	case K_CALL_IND:
+		break;
+	default:
+		return;
+	}
+	op = &xi->op[xi->mem];
+	if (op->mem.segment == ZYDIS_REGISTER_FS || op->mem.segment == ZYDIS_REGISTER_GS ||
+	    op->mem.base == ZYDIS_REGISTER_NONE || x_mem_size(xi) > 64)
+		return;
+	s->disp = op->mem.disp.value;
+	s->index = -1;
+	s->scale = 1;
+	if (op->mem.base == ZYDIS_REGISTER_RIP) {
+		s->base = INSN_RIP;
+		s->disp += xi->off + xi->zi.length;
+	} else {
+		s->base = (s8)gpr_number(op->mem.base, &high);
+		if (op->mem.index != ZYDIS_REGISTER_NONE) {
+			s->index = (s8)gpr_number(op->mem.index, &high);
+			s->scale = op->mem.scale;
+			if (host_reg[s->base] < 0 && host_reg[s->index] < 0)
+				return;	/* one scratch register short */
+		}
+	}
+	add(a, s, x_mem_size(xi), op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
+}
+
+static void stack_access(struct analysis *a, struct xinsn *xi)
+{
+	struct x_share *s = &xi->stack;
+	bool high;
+	int g;
+
+	*s = (struct x_share){ .group = -1, .base = REG_RSP, .index = -1, .scale = 1 };
+	switch (xi->kind) {
+	case K_PUSH:
+	case K_CALL:
+	case K_CALL_IND:
+		s->disp = -8;
+		add(a, s, 8, true);
+		moved(a, REG_RSP, -8);
+		break;
+	case K_RET:
+		add(a, s, 8, false);
+		break;
+	case K_POP:
+		add(a, s, 8, false);
+		moved(a, REG_RSP, 8);
+		g = gpr_number(xi->op[0].reg.value, &high);
+		changed(a, g);
+		break;
+	case K_LEAVE:
+		changed(a, REG_RSP);
+		changed(a, REG_RBP);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A register plus or minus a constant. */
+static bool constant_step(const struct xinsn *xi, int reg, s64 *by)
+{
+	const ZydisDecodedOperand *dst = &xi->op[0], *src = &xi->op[1];
+	bool high;
+
+	if (dst->type != ZYDIS_OPERAND_TYPE_REGISTER || dst->size != 64 ||
+	    gpr_number(dst->reg.value, &high) != reg)
+		return false;
+	switch (xi->zi.mnemonic) {
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_SUB:
+		if (src->type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			return false;
+		*by = xi->zi.mnemonic == ZYDIS_MNEMONIC_ADD ? src->imm.value.s : -src->imm.value.s;
+		break;
+	case ZYDIS_MNEMONIC_INC:
+		*by = 1;
+		break;
+	case ZYDIS_MNEMONIC_DEC:
+		*by = -1;
+		break;
+	case ZYDIS_MNEMONIC_LEA:
+		if (src->mem.base != dst->reg.value || src->mem.index != ZYDIS_REGISTER_NONE)
+			return false;
+		*by = src->mem.disp.value;
+		break;
+	default:
+		return false;
+	}
+	return *by > -4096 && *by < 4096;
+}
+
+static void register_writes(struct analysis *a, const struct xinsn *xi)
+{
+	bool high;
+	s64 by;
+
+	for (int i = 0; i < xi->zi.operand_count; i++) {
+		const ZydisDecodedOperand *op = &xi->op[i];
+		int reg;
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value) ||
+		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		reg = gpr_number(op->reg.value, &high);
+		if (constant_step(xi, reg, &by))
+			moved(a, reg, by);
+		else
+			changed(a, reg);
+	}
+}
+
+static bool only_one(const struct xl *x, struct x_share *s)
+{
+	return s->group >= 0 && x->groups[s->group].count < 2;
+}
+
+void x_share_analyse(struct xl *x)
+{
+	struct analysis a = { .x = x };
+
+	x->ngroups = 0;
+	for (u32 i = 0; i < x->n; i++)
+		x->x[i].share.group = x->x[i].stack.group = -1;
+	if (soft_no_sharing || MODE_BITS(x->mode) != MODE_64 ||
+	    (x->mode & (MODE_ALIGN | MODE_ONE | MODE_BOUNCE | MODE_PLAIN)))
+		return;
+	for (u32 i = 0; i < x->n; i++) {
+		struct xinsn *xi = &x->x[i];
+
+		if (xi->kind == K_HELPER) {	/* C code may change any translation */
+			for (u32 g = 0; g < x->ngroups; g++)
+				x->groups[g].open = false;
+			for (int r = 0; r < 16; r++)
+				changed(&a, r);
+			continue;
+		}
+		explicit_operand(&a, xi);
+		stack_access(&a, xi);
+		if (xi->kind != K_PUSH && xi->kind != K_POP && xi->kind != K_LEAVE &&
+		    xi->kind != K_CALL && xi->kind != K_CALL_IND && xi->kind != K_RET)
+			register_writes(&a, xi);
+	}
+	for (u32 i = 0; i < x->n; i++) {
+		if (only_one(x, &x->x[i].share))
+			x->x[i].share.group = -1;
+		if (only_one(x, &x->x[i].stack))
+			x->x[i].stack.group = -1;
+	}
+}
+
+/* The first access: checks the whole range and leaves the distance in S0 and its slot. */
+static void establish(struct xl *x, const struct xinsn *xi, const struct x_share *s,
+		      struct x_group *g)
+{
+	int base, index = -1;
+
+	x_flags_clobber(x, xi);
+	g->done = true;
+	if (g->base == INSN_RIP) {
+		x_rip(x, S0, x->gpa32 + g->lo);
+		x_group_check(x, xi, (u32)(g->hi - g->lo), g->write);
+		e_store(x, S0, slot(x, s));
+		return;
+	}
+	base = x_use(x, g->base, S0);
+	if (g->index >= 0)
+		index = x_use(x, g->index, S1);
+	e_lea_full(x, true, S0, base, index, g->scale, (s32)(g->lo - g->off));
+	x_group_check(x, xi, (u32)(g->hi - g->lo), g->write);
+	base = x_use(x, g->base, S1);
+	if (g->index >= 0) {
+		index = x_use(x, g->index, S1);
+		e_lea_full(x, true, S1, base, index, g->scale, 0);
+		base = S1;
+	}
+	e_op_rr(x, true, 0x29, base, S0);	/* sub */
+	e_store(x, S0, slot(x, s));
+}
+
+void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)
+{
+	struct x_group *g = &x->groups[s->group];
+	s64 disp = s->disp - g->lo;
+
+	if (!g->done)
+		establish(x, xi, s, g);
+	else
+		e_load(x, S0, slot(x, s));
+	if (g->base != INSN_RIP)
+		disp += g->off;
+	x->ref = (struct x_ref){ .index = -1, .disp = (s32)disp };
+	if (g->base == INSN_RIP)
+		return;
+	if (g->index >= 0) {
+		int base = x_use(x, g->base, S1), index = x_use(x, g->index, S1);
+
+		e_lea_full(x, true, S1, base, index, g->scale, (s32)disp);
+		x->ref = (struct x_ref){ .index = S1 };
+		x_flatten(x);
+	} else if (host_reg[g->base] < 0) {
+		e_load(x, S1, gpr_slot(g->base));
+		x->ref.index = S1;
+		x_flatten(x);
+	} else {
+		x->ref.index = host_reg[g->base];
+	}
+}
+
+void x_flatten(struct xl *x)
+{
+	if (x->ref.index >= 0)
+		e_lea_full(x, true, S0, S0, x->ref.index, 1, x->ref.disp);
+	else if (x->ref.disp)
+		e_lea(x, true, S0, S0, x->ref.disp);
+	x->ref = (struct x_ref){ .index = -1 };
+}
