@@ -80,6 +80,8 @@ static u32 ac_alignment(const struct insn *in)
 {
 	u32 size = in->mask && in->mask != MASK_WRITE ? in->elem : in->mem_size;
 
+	if (size == 10)		/* x87's extended format */
+		return 8;
 	if (in->align > 1 || in->mask == MASK_SIGNS || (size & (size - 1)))
 		return 1;
 	return MIN(size, AC_ALIGN_MAX);
@@ -209,7 +211,9 @@ enum emu soft_divide(struct vcpu *v)
 		return v->exc.pending ? EMU_FAULT : EMU_UNHANDLED;
 	in = b->one;
 	if (in->flags & INSN_MEM) {
-		e = seg_read(v, in->seg, insn_ea(v, in), &divisor, in->opsize);
+		e = soft_check_ac(v, in, insn_ea(v, in));
+		if (e == EMU_NEXT)
+			e = seg_read(v, in->seg, insn_ea(v, in), &divisor, in->opsize);
 		if (e != EMU_NEXT)
 			return e;
 		v->mmio_read_next = 0;	/* it reads again, for good */

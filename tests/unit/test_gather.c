@@ -182,7 +182,9 @@ static int teardown(void **state)
 	(void)state;
 	if (!vm)
 		return 0;
+	host_close(vcpu->fd);
 	vm_put(vm);
+	vm_put(vm);	/* the vCPU's own reference */
 	munmap(ram, RAM_SIZE);
 	munmap(rom, 0x1000);
 	vm = NULL;

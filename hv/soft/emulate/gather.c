@@ -20,6 +20,7 @@
 struct vsib {
 	const struct insn *in;
 	bool evex;
+	bool flat;		/* the segment matters to addresses outside the TLB only */
 	u8 data, mask;		/* register numbers; data: destination or source */
 	u8 esize, isize;	/* bytes of an element, of an index */
 	u32 n;			/* elements */
@@ -53,6 +54,7 @@ static void decode(const struct vcpu *v, const struct insn *in, struct vsib *g)
 		g->mask &= 7;
 	}
 	g->base = insn_ea(v, in);
+	g->flat = vcpu_64bit(v) && in->seg < SEG_FS;
 }
 
 /* CR0, CR4 and XCR0 allow the instruction. */
@@ -141,7 +143,9 @@ static enum emu move_element(struct vcpu *v, struct vsib *g, u32 i, bool write)
 	u8 *value = g->value + i * g->esize, *host;
 	u64 linear;
 
-	TRY(seg_linear(v, g->in->seg, address(g, i), g->esize, access, &linear));
+	linear = address(g, i);
+	if (!g->flat)
+		TRY(seg_linear(v, g->in->seg, linear, g->esize, access, &linear));
 	host = host_address(v, g, linear, write);
 	if (likely(host)) {
 		copy(write ? host : value, write ? value : host, g->esize);
@@ -149,6 +153,8 @@ static enum emu move_element(struct vcpu *v, struct vsib *g, u32 i, bool write)
 	}
 	if (v->scratch[0] == SOFT_FAULT)
 		return EMU_FAULT;
+	if (g->flat)
+		TRY(seg_linear(v, g->in->seg, linear, g->esize, access, &linear));
 	if (g->in->seg == SEG_SS)
 		access |= MMU_STACK;
 	return write ? mem_write(v, linear, value, g->esize, access)

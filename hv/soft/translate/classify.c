@@ -227,6 +227,15 @@ static bool ends_block(const struct xinsn *xi)
 	}
 }
 
+/* VEX forms of VPINSRQ and VPEXTRQ, of which Zydis makes the doubleword ones. */
+static bool wide_outside_64bit(const struct xl *x, const struct xinsn *xi)
+{
+	return xi->zi.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && xi->zi.raw.vex.W &&
+	       MODE_BITS(x->mode) != MODE_64 &&
+	       (xi->zi.mnemonic == ZYDIS_MNEMONIC_VPINSRD ||
+		xi->zi.mnemonic == ZYDIS_MNEMONIC_VPEXTRD);
+}
+
 void x_classify(struct xl *x, struct xinsn *xi)
 {
 	static const u32 bits[4] = { 16, 32, 64, 64 };
@@ -242,7 +251,7 @@ void x_classify(struct xl *x, struct xinsn *xi)
 		xi->last = ends_block(xi);
 		return;
 	}
-	if (!x_isa_supported(xi)) {
+	if (!x_isa_supported(xi) || wide_outside_64bit(x, xi)) {
 		trap(xi, SOFT_UD);
 		return;
 	}

@@ -212,6 +212,10 @@ static bool ignores_w(const struct xinsn *xi, const struct encoding *e)
 	case ZYDIS_MNEMONIC_VCVTUSI2SS:
 	case ZYDIS_MNEMONIC_VCVTUSI2SD:
 	case ZYDIS_MNEMONIC_VMOVD:
+	case ZYDIS_MNEMONIC_VPINSRD:
+	case ZYDIS_MNEMONIC_VPEXTRD:
+	case ZYDIS_MNEMONIC_VPCMPESTRI:
+	case ZYDIS_MNEMONIC_VPCMPESTRM:
 		return true;
 	default:
 		return e->reg >= 0 || e->rm >= 0 || e->vvvv >= 0;

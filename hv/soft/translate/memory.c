@@ -138,7 +138,8 @@ static bool waits_x87(const struct xinsn *xi)
 {
 	if (xi->zi.mnemonic == ZYDIS_MNEMONIC_FNSTCW || xi->zi.mnemonic == ZYDIS_MNEMONIC_FNSTSW)
 		return false;
-	if (xi->zi.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+	if (xi->zi.meta.isa_ext == ZYDIS_ISA_EXT_X87 ||
+	    xi->zi.meta.isa_set == ZYDIS_ISA_SET_SSE3X87)
 		return true;
 	for (int i = 0; i < xi->zi.operand_count_visible; i++)
 		if (xi->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
@@ -159,6 +160,10 @@ static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write
 
 	if (ac)
 		align = size;
+	if ((x->mode & MODE_ALIGN) && size == 10) {	/* x87's are aligned to 8 */
+		e8(x, 0x40), e8(x, 0xf6), e8(x, 0xc5), e8(x, 7);	/* test bpl, 7 */
+		x_exit_if(x, xi, CC_NE, SOFT_ODD);
+	}
 	e_mov(x, false, S1, S0);
 	e_rex(x, false, 0, 0, S1);
 	e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, 7);		/* shr r11d, 7 */

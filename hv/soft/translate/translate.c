@@ -111,6 +111,8 @@ static void emit(struct xl *x, struct xinsn *xi)
 		x_memory(x, xi, &xi->op[xi->mem], 1, false, 1);
 		break;
 	case K_XCHG_R8:
+		if (xi->zi.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+			e8(x, 0x66);
 		e8(x, 0x41 | xi->zi.raw.rex.W << 3), e8(x, 0x90);
 		break;
 	case K_HELPER:
@@ -211,7 +213,7 @@ static bool decode_one(struct xl *x, u32 off)
 		xi->kind = K_TRAP;
 		xi->trap = SOFT_UD;
 		xi->last = true;
-		xi->zi.length = 1;
+		xi->zi.length = (ZyanU8)MIN(avail, 15u);	/* all that was looked at */
 		x->n++;
 		return true;
 	}
