@@ -245,3 +245,28 @@ void x_branch(struct xl *x, struct xinsn *xi)
 		break;
 	}
 }
+
+bool x_far_link(struct soft_vm *s, struct exit_link *l)
+{
+	struct xl *x = s->scratch;
+	struct xinsn *xi = s->insn_scratch;
+
+	x->s = s;
+	x->mode = l->from->mode;
+	x->gpa32 = (s32)l->gpa32;
+	xi->off = 0;
+	x->ncold = 0;
+	x->full = false;
+	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
+	x->end = s->rw + s->size;
+	if (!l->flags)
+		x_flags_save(x, S0);
+	x_rip(x, S0, x->gpa32);
+	indirect(x, xi, 0);
+	x_cold(x);
+	if (x->full)
+		return false;
+	s->used = (u64)(x->p - s->rw);
+	__atomic_store_n((s32 *)(void *)l->jump, (s32)(x->start - (l->jump + 4)), __ATOMIC_RELEASE);
+	return true;
+}
