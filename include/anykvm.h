@@ -24,6 +24,7 @@
 #define ANYKVM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -55,6 +56,17 @@ int anykvm_ioctl(int fd, unsigned long request, ...);
  * 0, or -1 with errno: EBADF (not a descriptor of this library).
  */
 int anykvm_close(int fd);
+
+/*
+ * mmap(2) of a vCPU's descriptor, with what the memory file alone cannot do:
+ * the ring of coalesced accesses is the VM's one ring on whichever vCPU it is
+ * mapped, and dirty rings are refused to private and executable mappings
+ * (EINVAL). After plain mmap() the coalesced ring is that of the vCPU created
+ * first. Other descriptors are mapped as by mmap(2).
+ *
+ * The address, or MAP_FAILED with errno.
+ */
+void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, long offset);
 
 /*
  * True when fd is open and refers to an object of this library, also when it

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -100,6 +101,30 @@ int ioctl(int fd, unsigned long request, ...)
 int close(int fd)
 {
 	return shim_close(fd) ? 0 : NEXT(close)(fd);
+}
+
+/* A vCPU's memory is more than its file (anykvm_mmap). */
+static void *map(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	long r;
+
+	if (fd >= 0 && anykvm_known(fd))
+		return anykvm_mmap(addr, length, prot, flags, fd, offset);
+	r = SYS6(SYS_mmap, addr, length, prot, flags, fd, offset);
+	if (!shim_failed(r))
+		return (void *)r;
+	errno = (int)-r;
+	return MAP_FAILED;
+}
+
+void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return map(addr, length, prot, flags, fd, offset);
+}
+
+void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off64_t offset)
+{
+	return map(addr, length, prot, flags, fd, offset);
 }
 
 int dup(int fd)

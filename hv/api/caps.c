@@ -4,11 +4,19 @@
  * 7, 8). What is not in the list is not there and answers 0.
  */
 #include <errno.h>
+#include <linux/kvm_para.h>
 
 #include "api.h"
 
-/* Of the oddities that KVM keeps for old callers, those that exist here to be switched off. */
-#define QUIRKS (KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+/* The oddities that KVM keeps for old callers, and that can be switched off. */
+#define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | \
+		KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP | \
+		KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_FIX_HYPERCALL_INSN | \
+		KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+/* MWAIT of guests never idles the host's CPU: there is no such exit to disable. */
+#define DISABLE_EXITS (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE | \
+		       KVM_X86_DISABLE_EXITS_CSTATE)
+#define EXIT_HYPERCALLS BIT(KVM_HC_MAP_GPA_RANGE)
 #define MSR_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
 		     KVM_MSR_EXIT_REASON_FILTER)
 
@@ -43,6 +51,8 @@ static const struct {
 	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
 	{ KVM_CAP_PIT2, 1 },
 	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_SPLIT_IRQCHIP, 1 },
+	{ KVM_CAP_VAPIC, 1 },
 	{ KVM_CAP_PIT_STATE2, 1 },
 	{ KVM_CAP_IOEVENTFD, 1 },
 	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },
@@ -68,6 +78,8 @@ static const struct {
 	{ KVM_CAP_KVMCLOCK_CTRL, 1 },
 	{ KVM_CAP_SIGNAL_MSI, 1 },
 	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_MULTI_ADDRESS_SPACE, VM_ADDRESS_SPACES },
+	{ KVM_CAP_X86_SMM, 1 },
 	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
 	{ KVM_CAP_SYNC_REGS, KVM_SYNC_FIELDS },
@@ -80,11 +92,18 @@ static const struct {
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1 },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 	  KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET },
+	{ KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_MAX },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX },
 	{ KVM_CAP_SREGS2, 1 },
 	{ KVM_CAP_X86_USER_SPACE_MSR, 1 },
 	{ KVM_CAP_X86_MSR_FILTER, 1 },
 	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1 },
+	{ KVM_CAP_DISABLE_QUIRKS, 1 },
 	{ KVM_CAP_DISABLE_QUIRKS2, QUIRKS },
+	{ KVM_CAP_X86_DISABLE_EXITS, DISABLE_EXITS },
+	{ KVM_CAP_HALT_POLL, 1 },
+	{ KVM_CAP_EXIT_HYPERCALL, EXIT_HYPERCALLS },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1 },
 	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_VCPU_ATTRIBUTES, 1 },
 	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
@@ -143,11 +162,63 @@ static long max_vcpu_id(struct vm *vm, u64 id)
 	return r;
 }
 
+static long split_irqchip(struct vm *vm, u64 pins)
+{
+	long r = vm_start_poller(vm);
+
+	if (r)
+		return r;
+	host_mutex_lock(&vm->lock);
+	r = irqchip_create_split(vm, pins);
+	host_mutex_unlock(&vm->lock);
+	return r;
+}
+
+static long halt_poll(struct vm *vm, u64 ns)
+{
+	if (ns >> 32)
+		return -EINVAL;
+	vm->max_halt_poll_ns = ns;
+	__atomic_store_n(&vm->halt_poll_set, true, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Takes val when it has no other bits than those of valid. */
+static long take_bits(u64 *field, u64 val, u64 valid)
+{
+	if (val & ~valid)
+		return -EINVAL;
+	*field = val;
+	return 0;
+}
+
 long api_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *c)
 {
-	if (c->flags)
+	if (c->flags && c->cap != KVM_CAP_DIRTY_LOG_RING &&
+	    c->cap != KVM_CAP_DIRTY_LOG_RING_ACQ_REL)
 		return -EINVAL;
 	switch (c->cap) {
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return split_irqchip(vm, c->args[0]);
+	case KVM_CAP_HALT_POLL:
+		return halt_poll(vm, c->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return dirty_ring_enable(vm, c->args[0]);
+	case KVM_CAP_X86_DISABLE_EXITS:
+		if (c->args[0] & ~(u64)KVM_X86_DISABLE_VALID_EXITS)
+			return -EINVAL;
+		vm->disabled_exits |= c->args[0] & DISABLE_EXITS;
+		return 0;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return take_bits(&vm->exit_hypercalls, c->args[0], EXIT_HYPERCALLS);
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (c->args[0] & ~1ull)
+			return -EINVAL;
+		vm->exit_on_emulation_error = c->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS:
+		return take_bits(&vm->disabled_quirks, c->args[0], ~0ull);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return manual_dirty_log(vm, c->args[0]);
 	case KVM_CAP_X2APIC_API:
@@ -160,10 +231,7 @@ long api_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *c)
 		vm->user_space_msr = (u32)c->args[0];
 		return 0;
 	case KVM_CAP_DISABLE_QUIRKS2:
-		if (c->args[0] & ~(u64)QUIRKS)
-			return -EINVAL;
-		vm->disabled_quirks = c->args[0];
-		return 0;
+		return take_bits(&vm->disabled_quirks, c->args[0], QUIRKS);
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		vm->platform_info_hidden = !c->args[0];
 		return 0;

@@ -227,6 +227,14 @@ HANDLER(nmi)
 	return 0;
 }
 
+HANDLER(smi)
+{
+	UNUSED(arg);
+	UNUSED(buf);
+	vcpu_request(self, REQ_SMI);
+	return 0;
+}
+
 HANDLER(get_events)
 {
 	UNUSED(arg);
@@ -424,6 +432,7 @@ static const struct api_op ops[] = {
 	{ KVM_SET_LAPIC, API_IN, set_lapic },
 	{ KVM_INTERRUPT, API_IN, interrupt },
 	{ KVM_NMI, 0, nmi },
+	{ KVM_SMI, 0, smi },
 	{ KVM_GET_VCPU_EVENTS, API_OUT, get_events },
 	{ KVM_SET_VCPU_EVENTS, API_IN, set_events },
 	{ KVM_GET_MP_STATE, API_OUT, get_mp_state },

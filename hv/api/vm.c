@@ -66,6 +66,13 @@ HANDLER(clear_dirty_log)
 	return vm_clear_dirty_log(self, buf);
 }
 
+HANDLER(reset_dirty_rings)
+{
+	UNUSED(arg);
+	UNUSED(buf);
+	return dirty_rings_reset(self);
+}
+
 HANDLER(register_coalesced)
 {
 	UNUSED(arg);
@@ -365,14 +372,6 @@ HANDLER(create_device)
 	return -ENODEV;
 }
 
-/* The dirty ring is not offered, so none can have been enabled. */
-HANDLER(reset_dirty_rings)
-{
-	UNUSED(self);
-	UNUSED(arg);
-	UNUSED(buf);
-	return -EINVAL;
-}
 
 static const struct api_op ops[] = {
 	{ KVM_IRQ_LINE_STATUS, API_IN | API_OUT, irq_line },

@@ -42,7 +42,7 @@ bool vcpu_load_pdptes(struct vcpu *v, u64 cr3)
 	u64 pdpte[4];
 	int i;
 
-	if (vm_read(v->vm, cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
+	if (vcpu_phys_read(v, cr3 & 0xffffffe0, pdpte, sizeof(pdpte)))
 		return false;
 	for (i = 0; i < 4; i++)
 		if (pdpte[i] & 1 && pdpte[i] & (PDPTE_RESERVED | vcpu_reserved_gpa(v)))

@@ -54,8 +54,8 @@ struct engine_ops {
 	/* A slot came, went or changed; no vCPU uses the old one any more. */
 	void (*slot_added)(struct vm *vm, struct memslot *s);
 	void (*slot_removed)(struct vm *vm, struct memslot *s);
-	/* The hypervisor itself wrote guest-physical memory. */
-	void (*memory_written)(struct vm *vm, u64 gpa, u64 len);
+	/* The hypervisor itself wrote guest-physical memory, which is in s. */
+	void (*memory_written)(struct vm *vm, struct memslot *s, u64 gpa, u64 len);
 };
 
 extern const struct engine_ops soft_engine;

@@ -119,6 +119,11 @@ static int deliver_exception(struct vcpu *v)
 	return deliver(v, vector, true, has_error, error);
 }
 
+static bool smi_due(struct vcpu *v)
+{
+	return v->smi_pending && !v->smm && !v->irq_shadow;
+}
+
 static int deliver_nmi(struct vcpu *v)
 {
 	__atomic_fetch_sub(&v->nmi.pending, 1, __ATOMIC_SEQ_CST);
@@ -132,7 +137,8 @@ static int deliver_interrupt(struct vcpu *v)
 	int vector;
 
 	if (irq_pending(v) < 0) {
-		v->irq_blocked = false;
+		/* User space waits for the moment when it could inject. */
+		v->irq_blocked = v->run->request_interrupt_window && !v->vm->pic;
 		return 0;
 	}
 	if (!v->irq_enable || v->irq_shadow) {
@@ -167,6 +173,10 @@ int events_deliver(struct vcpu *v)
 	} else if (v->nmi.injected) {
 		v->nmi.injected = false;
 		deliver(v, EXC_NMI, false, false, 0);
+	} else if (smi_due(v)) {
+		v->smi_pending = false;
+		v->smi_count++;
+		smm_enter(v);
 	} else if (v->guest_debug.control & KVM_GUESTDBG_BLOCKIRQ) {
 		v->irq_blocked = true;
 	} else if (__atomic_load_n(&v->nmi.pending, __ATOMIC_SEQ_CST) && !v->nmi.masked &&

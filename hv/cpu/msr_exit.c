@@ -117,16 +117,16 @@ static bool allowed(struct vcpu *v, u32 index, u32 type)
 /* User space has answered: the guest goes on, or finds #GP at the instruction. */
 static int complete_write(struct vcpu *v)
 {
-	if (v->run->msr.error) {
-		v->rip = v->msr_rip;
+	if (!v->run->msr.error)
+		return vcpu_skip(v);
+	if (vcpu_exit_stands(v))
 		vcpu_raise_error(v, EXC_GP, 0);
-	}
 	return 0;
 }
 
 static int complete_read(struct vcpu *v)
 {
-	if (!v->run->msr.error) {
+	if (!v->run->msr.error && vcpu_exit_stands(v)) {
 		v->gpr[REG_RAX] = (u32)v->run->msr.data;
 		v->gpr[REG_RDX] = v->run->msr.data >> 32;
 	}
@@ -145,9 +145,8 @@ static int ask(struct vcpu *v, u32 exit, u32 index, u64 data, u32 reason, u64 ne
 	run->msr.reason = reason;
 	run->msr.index = index;
 	run->msr.data = data;
-	v->complete = exit == KVM_EXIT_X86_RDMSR ? complete_read : complete_write;
-	v->msr_rip = v->rip;
-	v->rip = next_rip;
+	vcpu_leave_to_user(v, exit == KVM_EXIT_X86_RDMSR ? complete_read : complete_write,
+			   next_rip);
 	return -1;
 }
 

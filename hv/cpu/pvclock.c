@@ -133,11 +133,11 @@ void pvclock_update(struct vcpu *v)
 		t.flags |= GUEST_STOPPED;
 	v->clock_stopped = false;
 	t.version = (old.version + 1) | 1;
-	if (vm_write(vm, gpa, &t.version, sizeof(t.version)))
+	if (vcpu_write(v, gpa, &t.version, sizeof(t.version)))
 		return;
-	vm_write(vm, gpa + 8, (u8 *)&t + 8, sizeof(t) - 8);
+	vcpu_write(v, gpa + 8, (u8 *)&t + 8, sizeof(t) - 8);
 	t.version++;
-	vm_write(vm, gpa, &t.version, sizeof(t.version));
+	vcpu_write(v, gpa, &t.version, sizeof(t.version));
 }
 
 /* struct kvm_steal_time, whose first three members we write. */
@@ -162,17 +162,17 @@ void steal_time_update(struct vcpu *v)
 	if (vm_read(v->vm, gpa, &s, sizeof(s)))
 		return;
 	s.version = (s.version + 1) | 1;
-	if (vm_write(v->vm, gpa + 8, &s.version, sizeof(s.version)))
+	if (vcpu_write(v, gpa + 8, &s.version, sizeof(s.version)))
 		return;
 	/* Another thread's delay is another count: it starts anew. */
 	if (v->steal_tsc && waited > v->steal_seen) {
 		s.steal += waited - v->steal_seen;
-		vm_write(v->vm, gpa, &s.steal, sizeof(s.steal));
+		vcpu_write(v, gpa, &s.steal, sizeof(s.steal));
 	}
 	v->steal_seen = waited;
 	v->steal_tsc = now;
 	s.version++;
-	vm_write(v->vm, gpa + 8, &s.version, sizeof(s.version));
+	vcpu_write(v, gpa + 8, &s.version, sizeof(s.version));
 }
 
 /* What to add to kvmclock to get the time of day. */
@@ -185,12 +185,12 @@ void pvclock_write_wall_clock(struct vcpu *v, u64 gpa)
 	if (!gpa || vm_read(vm, gpa, &w.version, sizeof(w.version)))
 		return;
 	w.version = (w.version + 1) | 1;
-	if (vm_write(vm, gpa, &w.version, sizeof(w.version)))
+	if (vcpu_write(v, gpa, &w.version, sizeof(w.version)))
 		return;
 	ns = host_realtime_ns() - pvclock_now(vm);
 	w.sec = (u32)(ns / NSEC);
 	w.nsec = (u32)(ns % NSEC);
-	vm_write(vm, gpa + 4, &w.sec, 8);
+	vcpu_write(v, gpa + 4, &w.sec, 8);
 	w.version++;
-	vm_write(vm, gpa, &w.version, sizeof(w.version));
+	vcpu_write(v, gpa, &w.version, sizeof(w.version));
 }

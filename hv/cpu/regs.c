@@ -24,8 +24,7 @@ void vcpu_get_regs(struct vcpu *v, struct kvm_regs *r)
 	r->rflags = vcpu_rflags(v);
 }
 
-/* The privilege that the segments, CR0 and RFLAGS.VM imply. */
-static void update_cpl(struct vcpu *v)
+void vcpu_update_cpl(struct vcpu *v)
 {
 	if (!vcpu_protected(v))
 		v->cpl = 0;
@@ -48,7 +47,7 @@ void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *r)
 	host_memcpy(&v->gpr[REG_R8], &r->r8, 8 * sizeof(u64));
 	v->rip = r->rip;
 	vcpu_set_rflags(v, r->rflags);
-	update_cpl(v);
+	vcpu_update_cpl(v);
 	v->exc.pending = false;
 	v->mode_stale = true;
 	vcpu_request(v, REQ_EVENT);
@@ -130,8 +129,6 @@ void vcpu_get_sregs(struct vcpu *v, struct kvm_sregs *s)
 	get_common(v, s);
 	if (v->intr.injected && !v->intr.soft)
 		s->interrupt_bitmap[v->intr.vector / 64] |= BIT64(v->intr.vector % 64);
-	else if (v->user_irq_pending)
-		s->interrupt_bitmap[v->user_irq / 64] |= BIT64(v->user_irq % 64);
 }
 
 void vcpu_get_sregs2(struct vcpu *v, struct kvm_sregs2 *s)
@@ -186,7 +183,7 @@ static int set_common(struct vcpu *v, const struct kvm_sregs *s, bool load_pdpte
 	if (load_pdptes && vcpu_pae_paging(v))
 		vcpu_load_pdptes(v, v->cr3);
 	SREGS(set_segment, v, s);
-	update_cpl(v);
+	vcpu_update_cpl(v);
 	if (is_reset_state(v))
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	v->mode_stale = true;

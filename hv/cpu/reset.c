@@ -41,6 +41,10 @@ static void reset_events(struct vcpu *v)
 	host_memset(&v->nmi, 0, sizeof(v->nmi));
 	v->triple_fault = false;
 	v->user_irq_pending = false;
+	v->smm = v->smm_inside_nmi = v->smi_pending = false;
+	v->smi_count = 0;
+	v->wants = 0;
+	v->pv_unhalted = false;
 	v->irq_shadow = 0;
 	v->mmio_reads = v->mmio_read_next = v->mmio_writes = 0;
 	host_memset(v->dr, 0, sizeof(v->dr));

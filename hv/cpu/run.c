@@ -11,7 +11,8 @@
 #include "../vm/vm.h"
 #include "run.h"
 
-#define HALT_POLL_NS 20000
+#define HALT_POLL_NS 20000ull
+#define DR6_BS BIT64(14)
 
 void vcpu_request(struct vcpu *v, u32 bits)
 {
@@ -52,8 +53,9 @@ static bool wakes(struct vcpu *v)
 		lapic_accept_events(v);
 	if (v->mp_state == KVM_MP_STATE_RUNNABLE)
 		return true;
-	if (!irq_wakes(v))
+	if (!irq_wakes(v) && !(v->smi_pending && !v->smm))
 		return false;
+	v->pv_unhalted = false;
 	if (v->mp_state == KVM_MP_STATE_HALTED || v->mp_state == KVM_MP_STATE_AP_RESET_HOLD) {
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 		return true;
@@ -61,7 +63,7 @@ static bool wakes(struct vcpu *v)
 	return false;
 }
 
-static void take_quiet_requests(struct vcpu *v)
+void vcpu_take_requests(struct vcpu *v)
 {
 	u32 r = __atomic_fetch_and(&v->request, REQ_EXIT | REQ_ENGINE, __ATOMIC_SEQ_CST);
 
@@ -69,6 +71,10 @@ static void take_quiet_requests(struct vcpu *v)
 		vcpu_flush(v);
 	if (r & REQ_CLOCK)
 		pvclock_update(v);
+	if (r & REQ_UNHALT)
+		v->pv_unhalted = true;
+	if (r & REQ_SMI)
+		v->smi_pending = true;
 }
 
 static void sleep_until_woken(struct vcpu *v)
@@ -85,14 +91,22 @@ static void sleep_until_woken(struct vcpu *v)
 		lapic_timer_poll(v);
 }
 
+/* How long to wait with open eyes: what user space and the guest allow of it. */
+static u64 halt_poll_ns(const struct vcpu *v)
+{
+	if (!(v->kvm_poll_control & 1))
+		return 0;
+	return v->vm->halt_poll_set ? MIN(v->vm->max_halt_poll_ns, HALT_POLL_NS) : HALT_POLL_NS;
+}
+
 /* Blocks until v is runnable: 0, or -EINTR. */
 static int block(struct vcpu *v)
 {
-	u64 poll_end = host_monotonic_ns() + HALT_POLL_NS;
+	u64 poll_end = host_monotonic_ns() + halt_poll_ns(v);
 
 	v->stat.halt_exits++;
 	for (;;) {
-		take_quiet_requests(v);
+		vcpu_take_requests(v);
 		if (wakes(v))
 			return 0;
 		if (must_exit(v))
@@ -146,11 +160,65 @@ static void user_exit(struct vcpu *v)
 	}
 }
 
+void vcpu_leave_to_user(struct vcpu *v, int (*complete)(struct vcpu *), u64 next_rip)
+{
+	v->complete = complete;
+	v->exit_rip = v->rip;
+	v->next_rip = next_rip;
+}
+
+bool vcpu_exit_stands(const struct vcpu *v)
+{
+	return v->rip == v->exit_rip;
+}
+
+int vcpu_skip(struct vcpu *v)
+{
+	if (!vcpu_exit_stands(v))
+		return 0;
+	v->rip = v->next_rip;
+	v->irq_shadow = 0;
+	if (v->guest_debug.control & KVM_GUESTDBG_SINGLESTEP) {
+		v->debug_dr6 = DR6_BS;
+		return debug_exit(v);
+	}
+	if (v->sysflags & X86_FL_TF)
+		vcpu_raise_db(v, DR6_BS);
+	return 0;
+}
+
+/* What the last instruction asked user space to hear. */
+static int wanted_exit(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	u8 wants = v->wants;
+
+	if (wants & WANT_TPR_ACCESS) {
+		wants = WANT_TPR_ACCESS;
+		run->exit_reason = KVM_EXIT_TPR_ACCESS;
+		run->tpr_access.rip = v->tpr_rip;
+		run->tpr_access.is_write = v->tpr_write;
+	} else if (wants & WANT_IOAPIC_EOI) {
+		wants = WANT_IOAPIC_EOI;
+		run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		run->eoi.vector = v->eoi_vector;
+	} else {
+		run->exit_reason = KVM_EXIT_SET_TPR;
+	}
+	v->wants &= ~wants;
+	return 1;
+}
+
+static int ring_full_exit(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	return 1;
+}
+
 /* User space wants to know when it may KVM_INTERRUPT, and it may. */
 static bool window_exit(struct vcpu *v)
 {
-	if (v->vm->irqchip || !v->run->request_interrupt_window || !v->irq_enable ||
-	    v->irq_shadow || v->user_irq_pending || v->exc.pending)
+	if (v->vm->pic || !v->run->request_interrupt_window || !irq_user_ready(v))
 		return false;
 	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 	v->stat.request_irq_exits++;
@@ -162,12 +230,10 @@ static void publish(struct vcpu *v)
 	struct kvm_run *run = v->run;
 
 	run->if_flag = v->irq_enable;
-	run->flags = 0;
+	run->flags = v->smm ? KVM_RUN_X86_SMM : 0;
 	run->cr8 = vcpu_get_cr8(v);
 	run->apic_base = v->apic_base;
-	run->ready_for_interrupt_injection =
-		v->vm->irqchip || (v->irq_enable && !v->irq_shadow && !v->user_irq_pending &&
-				   !v->exc.pending);
+	run->ready_for_interrupt_injection = v->vm->pic || irq_user_ready(v);
 }
 
 /* --- the loop ---------------------------------------------------------------------- */
@@ -182,7 +248,9 @@ static int after_run(struct vcpu *v, enum engine_exit why)
 	case ENGINE_DEBUG:
 		return debug_exit(v);
 	case ENGINE_HALT:
-		if (!v->vm->irqchip && !v->vm->split_irqchip) {
+		if (v->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT) {
+			v->halted_inside = true;
+		} else if (!v->lapic) {
 			v->run->exit_reason = KVM_EXIT_HLT;
 			return 1;
 		}
@@ -210,13 +278,19 @@ static int one_round(struct vcpu *v)
 		v->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;
 	}
+	vcpu_take_requests(v);
+	if (unlikely(v->wants))
+		return wanted_exit(v);
 	if (unlikely(v->mp_state != KVM_MP_STATE_RUNNABLE)) {
+		if (window_exit(v))
+			return 1;
 		r = block(v);
 		if (r)
 			v->run->exit_reason = KVM_EXIT_INTR;
 		return r;
 	}
-	take_quiet_requests(v);
+	if (unlikely(v->dirty_ring) && dirty_ring_full(v))
+		return ring_full_exit(v);
 	if (v->lapic)
 		lapic_accept_events(v);
 	if (v->mp_state != KVM_MP_STATE_RUNNABLE)
@@ -229,16 +303,30 @@ static int one_round(struct vcpu *v)
 	return after_run(v, v->vm->engine->run(v));
 }
 
+/*
+ * What the last exit left undone, also when user space only comes to have it
+ * done (immediate_exit, a signal).
+ */
+static int finish_last(struct vcpu *v)
+{
+	int (*complete)(struct vcpu *) = v->complete;
+	int r;
+
+	if (!complete)
+		return 0;
+	v->complete = NULL;
+	r = complete(v);
+	if (r || !v->mmio_reads)
+		return r;
+	/* The instruction starts again with the answer, ahead of any event. */
+	vcpu_take_requests(v);
+	return after_run(v, v->vm->engine->run(v));
+}
+
 static int run_loop(struct vcpu *v)
 {
-	int r = 0;
+	int r = finish_last(v);
 
-	if (v->complete) {
-		int (*complete)(struct vcpu *) = v->complete;
-
-		v->complete = NULL;
-		r = complete(v);
-	}
 	if (!r && *(volatile u8 *)&v->run->immediate_exit)	/* the exit reason stays */
 		r = -EINTR;
 	while (!r)
@@ -251,6 +339,8 @@ int vcpu_run(struct vcpu *v)
 	bool wait = v->mp_state == KVM_MP_STATE_UNINITIALIZED;
 	int r;
 
+	if (!v->lapic && vcpu_set_cr8(v, v->run->cr8))
+		return -EINVAL;
 	host_signal_enter(kick, v, v->sigmask_set ? &v->sigmask : NULL);
 	__atomic_store_n(&v->thread, host_gettid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
@@ -263,6 +353,9 @@ int vcpu_run(struct vcpu *v)
 		r = run_loop(v);
 	}
 	v->vm->engine->fpu_put(v);
+	if (v->halted_inside && v->mp_state == KVM_MP_STATE_HALTED)
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+	v->halted_inside = false;
 	publish(v);
 	__atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->thread, 0, __ATOMIC_RELAXED);

@@ -16,6 +16,9 @@ int events_deliver(struct vcpu *v);
 /* KVM_EXIT_DEBUG with v->debug_dr6. Returns 1. */
 int debug_exit(struct vcpu *v);
 
+/* Takes requests of other threads; REQ_EXIT and the engine's stay. */
+void vcpu_take_requests(struct vcpu *v);
+
 /* Forgets address translations and what hangs on memory slots. */
 void vcpu_flush(struct vcpu *v);
 

@@ -97,6 +97,9 @@ void vcpu_get_debugregs(struct vcpu *v, struct kvm_debugregs *d);
 int vcpu_set_debugregs(struct vcpu *v, const struct kvm_debugregs *d);
 int vcpu_set_guest_debug(struct vcpu *v, const struct kvm_guest_debug *d);
 
+/* The privilege that the segments, CR0 and RFLAGS.VM imply. */
+void vcpu_update_cpl(struct vcpu *v);
+
 bool cr0_valid(u64 cr0);
 bool cr4_valid(struct vcpu *v, u64 cr4);
 bool vcpu_pae_paging(const struct vcpu *v);

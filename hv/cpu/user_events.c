@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Events as user space reads, writes and injects them: KVM_GET/SET_VCPU_EVENTS,
- * _MP_STATE, KVM_INTERRUPT, KVM_NMI (KVM API sections 4.16, 4.31, 4.32, 4.38,
- * 4.39, 4.64).
+ * _MP_STATE, KVM_INTERRUPT, KVM_NMI, KVM_SMI (KVM API sections 4.16, 4.31,
+ * 4.32, 4.38, 4.39, 4.64, 4.96).
  */
 #include <errno.h>
 
 #include "../irq/irq.h"
+#include "run.h"
 #include "state.h"
 
 #define DELIVER_STARTUP 6
@@ -51,13 +52,18 @@ static void get_exception(struct vcpu *v, struct kvm_vcpu_events *e)
 void vcpu_get_events(struct vcpu *v, struct kvm_vcpu_events *e)
 {
 	host_memset(e, 0, sizeof(*e));
+	vcpu_take_requests(v);
 	get_exception(v, e);
-	e->interrupt.injected = (v->intr.injected && !v->intr.soft) || v->user_irq_pending;
-	e->interrupt.nr = v->intr.injected ? v->intr.vector : v->user_irq;
+	e->interrupt.injected = v->intr.injected && !v->intr.soft;
+	e->interrupt.nr = v->intr.vector;
 	e->interrupt.shadow = v->irq_shadow & SHADOWS;
 	e->nmi.injected = v->nmi.injected;
 	e->nmi.pending = __atomic_load_n(&v->nmi.pending, __ATOMIC_RELAXED) != 0;
 	e->nmi.masked = v->nmi.masked;
+	e->smi.smm = v->smm;
+	e->smi.pending = v->smi_pending;
+	e->smi.smm_inside_nmi = v->smm_inside_nmi;
+	e->smi.latched_init = lapic_latched_init(v);
 	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
 		   KVM_VCPUEVENT_VALID_SMM;
 	if (v->vm->exception_payload)
@@ -90,12 +96,23 @@ static int check_events(struct vcpu *v, struct kvm_vcpu_events *e)
 	if ((e->exception.injected || e->exception.pending) &&
 	    (e->exception.nr > 31 || e->exception.nr == EXC_NMI))
 		return -EINVAL;
-	/* There is no system management mode here. */
-	if (e->flags & KVM_VCPUEVENT_VALID_SMM && (e->smi.smm || e->smi.pending))
+	/* INIT waits while there is an SMI. */
+	if (e->flags & KVM_VCPUEVENT_VALID_SMM && (e->smi.smm || e->smi.pending) &&
+	    v->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return -EINVAL;
 	if (e->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT && !v->vm->triple_fault_event)
 		return -EINVAL;
 	return 0;
+}
+
+static void set_smi(struct vcpu *v, const struct kvm_vcpu_events *e)
+{
+	if (v->smm != !!e->smi.smm)
+		smm_changed(v, e->smi.smm);
+	v->smi_pending = e->smi.pending;
+	if (v->smm)
+		v->smm_inside_nmi = e->smi.smm_inside_nmi;
+	lapic_latch_init(v, e->smi.latched_init);
 }
 
 int vcpu_set_events(struct vcpu *v, struct kvm_vcpu_events *e)
@@ -115,7 +132,6 @@ int vcpu_set_events(struct vcpu *v, struct kvm_vcpu_events *e)
 	v->intr.injected = e->interrupt.injected;
 	v->intr.vector = e->interrupt.nr;
 	v->intr.soft = e->interrupt.soft;
-	v->user_irq_pending = false;
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		v->irq_shadow = e->interrupt.shadow & SHADOWS;
 	v->nmi.injected = e->nmi.injected;
@@ -124,6 +140,8 @@ int vcpu_set_events(struct vcpu *v, struct kvm_vcpu_events *e)
 	v->nmi.masked = e->nmi.masked;
 	if (e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR && v->lapic)
 		v->sipi_vector = e->sipi_vector;
+	if (e->flags & KVM_VCPUEVENT_VALID_SMM)
+		set_smi(v, e);
 	if (e->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 		v->triple_fault = !!e->triple_fault.pending;
 	v->mode_stale = true;
@@ -133,9 +151,13 @@ int vcpu_set_events(struct vcpu *v, struct kvm_vcpu_events *e)
 
 int vcpu_get_mp_state(struct vcpu *v, struct kvm_mp_state *s)
 {
+	vcpu_take_requests(v);
 	if (v->lapic)
 		lapic_accept_events(v);
 	s->mp_state = v->mp_state;
+	if (v->pv_unhalted && (v->mp_state == KVM_MP_STATE_HALTED ||
+			       v->mp_state == KVM_MP_STATE_AP_RESET_HOLD))
+		s->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 
@@ -160,6 +182,9 @@ int vcpu_set_mp_state(struct vcpu *v, const struct kvm_mp_state *s)
 	default:
 		return -EINVAL;
 	}
+	if ((v->smm || v->smi_pending) && (s->mp_state == KVM_MP_STATE_SIPI_RECEIVED ||
+					   s->mp_state == KVM_MP_STATE_INIT_RECEIVED))
+		return -EINVAL;
 	if (s->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		v->mp_state = KVM_MP_STATE_INIT_RECEIVED;
 		apic_deliver(v->vm, NULL, &sipi);
@@ -178,8 +203,14 @@ int vcpu_interrupt(struct vcpu *v, u32 vector)
 		return -ENXIO;
 	if (v->lapic && v->user_irq_pending)
 		return -EEXIST;
-	v->user_irq = (u8)vector;
-	v->user_irq_pending = true;
+	if (v->lapic) {
+		v->user_irq = (u8)vector;
+		v->user_irq_pending = true;
+	} else {	/* at once, whatever RFLAGS.IF says */
+		v->intr.injected = true;
+		v->intr.soft = false;
+		v->intr.vector = (u8)vector;
+	}
 	vcpu_request(v, REQ_EVENT);
 	return 0;
 }

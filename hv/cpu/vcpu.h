@@ -20,6 +20,7 @@ struct vm;
 struct lapic;
 struct stats;
 struct memslot;
+struct dirty_ring;
 
 enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8 };
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
@@ -268,7 +269,8 @@ struct vcpu {
 	bool tpr_reporting;
 	u64 vapic_addr;
 	bool pv_enforce;	/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
-	u64 msr_rip;		/* of the RDMSR or WRMSR that user space completes */
+	/* The instruction that user space completes, and where it goes on: vcpu_skip(). */
+	u64 exit_rip, next_rip;
 	u64 steal_seen, steal_tsc;	/* the thread's run delay (ns) when it was last told */
 	struct stats *stats;	/* vm/stats.c */
 
@@ -278,6 +280,8 @@ struct vcpu {
 	u64 tpr_rip;
 	bool pv_unhalted;	/* kicked: the next HLT, or the present one, ends at once */
 	bool halted_inside;	/* in a HLT that user space does not see (KVM_CAP_X86_DISABLE_EXITS) */
+	bool smm, smm_inside_nmi, smi_pending;	/* cpu/smm.c */
+	struct dirty_ring *dirty_ring;	/* vm/dirty_ring.c; NULL: none */
 };
 
 /* Arithmetic flags as SETO AL; LAHF leave them in AX: OF in bit 0, the rest in bits 8..15. */
@@ -384,8 +388,8 @@ int vcpu_get_msr(struct vcpu *v, u32 index, u64 *val, bool host);
 int vcpu_set_msr(struct vcpu *v, u32 index, u64 val, bool host);
 /*
  * The guest's own RDMSR and WRMSR at v->rip, with user space's filter and
- * exits. 0: done; 1: #GP(0) is due; -1: v->rip is next_rip and user space must
- * act before the guest goes on (v->run and v->complete are set).
+ * exits. 0: done; 1: #GP(0) is due; -1: user space must act before the guest
+ * goes on at next_rip (v->run and v->complete are set).
  */
 int vcpu_guest_rdmsr(struct vcpu *v, u32 index, u64 *val, u64 next_rip);
 int vcpu_guest_wrmsr(struct vcpu *v, u32 index, u64 val, u64 next_rip);
@@ -406,6 +410,28 @@ u64 vcpu_guest_to_host_tsc(struct vcpu *v, u64 guest);
 /* kvmclock, steal time (cpu/pvclock.c). */
 void pvclock_update(struct vcpu *v);
 void pvclock_write_wall_clock(struct vcpu *v, u64 gpa);
+
+/*
+ * Leaves an instruction at v->rip to user space: complete runs at the next
+ * KVM_RUN, when user space has answered, and ends it with vcpu_skip(). Until
+ * then rip stays.
+ */
+void vcpu_leave_to_user(struct vcpu *v, int (*complete)(struct vcpu *), u64 next_rip);
+/*
+ * Retires that instruction, with its single-step trap. Does nothing when user
+ * space has moved rip. For v->complete to return: 0, or 1 for an exit.
+ */
+int vcpu_skip(struct vcpu *v);
+/* True when rip is still that instruction. */
+bool vcpu_exit_stands(const struct vcpu *v);
+
+/*
+ * System management mode (cpu/smm.c): entry, RSM (false: shutdown), and what
+ * follows a change of v->smm.
+ */
+void smm_enter(struct vcpu *v);
+bool smm_leave(struct vcpu *v);
+void smm_changed(struct vcpu *v, bool smm);
 
 /*
  * KVM_RUN: 0, or -EINTR and the like. The caller holds v->lock.

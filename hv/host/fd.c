@@ -36,6 +36,21 @@ void *host_map_fd(int fd, size_t size)
 	return host_syscall_failed(p) ? NULL : (void *)p;
 }
 
+long host_mmap(u64 addr, u64 length, int prot, int flags, int fd, u64 offset)
+{
+	return SYS6(SYS_mmap, addr, length, prot, flags, fd, offset);
+}
+
+/* mremap of nothing copies a shared mapping. */
+int host_map_alias(u64 addr, void *page, u64 size, int prot)
+{
+	long r = SYS5(SYS_mremap, page, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
+
+	if (host_syscall_failed(r))
+		return (int)r;
+	return (int)SYS3(SYS_mprotect, addr, size, prot);
+}
+
 int host_close(int fd)
 {
 	return (int)SYS1(SYS_close, fd);

@@ -164,6 +164,13 @@ u32 host_tsc_khz(void);
 int host_memfd(const char *name, u64 size);
 /* A shared mapping of the descriptor's first size bytes; NULL on failure. */
 void *host_map_fd(int fd, size_t size);
+/* mmap(2) as the program asked for it: the address or -errno. */
+long host_mmap(u64 addr, u64 length, int prot, int flags, int fd, u64 offset);
+#define HOST_PROT_EXEC 4
+#define HOST_MAP_SHARED 1	/* set for MAP_SHARED_VALIDATE too */
+#define HOST_MAP_TYPE 0xf
+/* Makes the size bytes at addr the same shared memory as at page: 0 or -errno. */
+int host_map_alias(u64 addr, void *page, u64 size, int prot);
 int host_close(int fd);
 int host_dup(int fd);
 /* Adds 1 to an eventfd: 0 or -errno. Never blocks. */

@@ -94,7 +94,7 @@ bool irq_wakes(struct vcpu *v)
 	struct lapic *l = v->lapic;
 	u32 events = l ? __atomic_load_n(&l->pending_events, __ATOMIC_SEQ_CST) : 0;
 
-	if (events)
+	if (events && !v->smm)
 		return true;
 	/* A CPU that waits for INIT or SIPI hears nothing else. */
 	if (v->mp_state == KVM_MP_STATE_UNINITIALIZED || v->mp_state == KVM_MP_STATE_INIT_RECEIVED)
@@ -138,12 +138,30 @@ static bool take_event(struct lapic *l, u32 event)
 	return __atomic_fetch_and(&l->pending_events, ~event, __ATOMIC_SEQ_CST) & event;
 }
 
+bool lapic_latched_init(struct vcpu *v)
+{
+	return v->lapic && __atomic_load_n(&v->lapic->pending_events, __ATOMIC_SEQ_CST) &
+				   APIC_EVENT_INIT;
+}
+
+void lapic_latch_init(struct vcpu *v, bool latched)
+{
+	if (v->lapic && latched)
+		__atomic_fetch_or(&v->lapic->pending_events, APIC_EVENT_INIT, __ATOMIC_SEQ_CST);
+	else if (v->lapic)
+		take_event(v->lapic, APIC_EVENT_INIT);
+}
+
 void lapic_accept_events(struct vcpu *v)
 {
 	struct lapic *l = v->lapic;
 
 	if (!l || !__atomic_load_n(&l->pending_events, __ATOMIC_SEQ_CST))
 		return;
+	if (v->smm) {	/* INIT waits, SIPI is lost */
+		take_event(l, APIC_EVENT_SIPI);
+		return;
+	}
 	if (take_event(l, APIC_EVENT_INIT)) {
 		vcpu_reset(v, true);
 		v->mp_state = v->id == v->vm->boot_cpu_id ? KVM_MP_STATE_RUNNABLE :

@@ -98,6 +98,9 @@ int irq_pending(struct vcpu *v);
 int irq_ack(struct vcpu *v);
 /* INIT and SIPI that arrived: applies them to v's mp_state and registers. */
 void lapic_accept_events(struct vcpu *v);
+/* An INIT that came, and waits while the vCPU is in system management mode. */
+bool lapic_latched_init(struct vcpu *v);
+void lapic_latch_init(struct vcpu *v, bool latched);
 /* True when a halted or waiting vCPU must wake: interrupt, NMI, SMI, INIT, SIPI. */
 bool irq_wakes(struct vcpu *v);
 /*

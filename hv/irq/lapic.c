@@ -342,6 +342,8 @@ int lapic_mmio(struct vcpu *v, u64 gpa, u32 size, void *data, bool write)
 		return -EOPNOTSUPP;
 	/* Nobody at home: KVM's default quirk keeps the page from user space even so. */
 	if (!lapic_hw_enabled(l) || lapic_x2apic(l)) {
+		if (v->vm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE)
+			return -EOPNOTSUPP;
 		if (!write)
 			host_memset(data, 0xff, size);
 		return 0;

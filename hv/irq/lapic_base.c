@@ -65,7 +65,8 @@ static void reset_regs(struct lapic *l)
 		lapic_set_reg(l, off, APIC_LVT_MASKED);
 	lapic_set_reg(l, APIC_LVT_CMCI, APIC_LVT_MASKED);
 	/* KVM's default quirk: firmware finds the PIC wired through already. */
-	if (l->vcpu->vm->boot_cpu_id == l->vcpu->id)
+	if (l->vcpu->vm->boot_cpu_id == l->vcpu->id &&
+	    !(l->vcpu->vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
 		lapic_set_reg(l, APIC_LVT_LINT0, APIC_DM_EXTINT << 8);
 	lapic_set_reg(l, APIC_DFR, APIC_DFR_FLAT);
 	lapic_set_reg(l, APIC_SPIV, 0xff);

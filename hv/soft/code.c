@@ -28,12 +28,15 @@
 
 /* --- pages ------------------------------------------------------------------ */
 
-struct page_state *soft_page(struct vm *vm, u64 gpa)
+static struct page_state *state_in(struct memslot *s, u64 gpa)
 {
-	struct memslot *s = vm_find_slot(vm, gpa >> PAGE_SHIFT);
-
 	return s && s->engine ? (struct page_state *)s->engine + ((gpa >> PAGE_SHIFT) - s->gfn) :
 				NULL;
+}
+
+struct page_state *soft_page(struct vcpu *v, u64 gpa)
+{
+	return state_in(vcpu_find_slot(v, gpa >> PAGE_SHIFT), gpa);
 }
 
 bool soft_page_has_code(struct memslot *s, u64 gfn)
@@ -152,7 +155,7 @@ static void stop_writers(struct vcpu *self, struct page_state *ps, u64 gpa)
 struct code_page *soft_code_page(struct vcpu *v, u64 gpa)
 {
 	struct soft_vm *s = soft_vm(v->vm);
-	struct page_state *ps = soft_page(v->vm, gpa);
+	struct page_state *ps = soft_page(v, gpa);
 	struct code_page *cp = ps ? ps->code : NULL;
 
 	if (!ps || cp)
@@ -160,6 +163,7 @@ struct code_page *soft_code_page(struct vcpu *v, u64 gpa)
 	cp = host_zalloc(sizeof(*cp));
 	if (!cp)
 		return NULL;
+	cp->state = ps;
 	cp->gpa = gpa & PAGE_MASK;
 	cp->write_gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
 	cp->next = s->pages;
@@ -173,7 +177,7 @@ struct code_page *soft_code_page(struct vcpu *v, u64 gpa)
 
 static u32 bucket(u64 gpa)
 {
-	return (gpa >> 2) % 32;
+	return (gpa ^ gpa >> 7) % CODE_BUCKETS;
 }
 
 struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode)
@@ -307,24 +311,24 @@ static void page_drop(struct vm *vm, struct code_page *cp, u32 off, u32 len)
 		len = (u32)PAGE_SIZE;
 	}
 	if (!kill_blocks(cp, off, len)) {
-		struct page_state *ps = soft_page(vm, cp->gpa);
-
 		/* Empty: writes may be fast again. The memory waits for the reset. */
-		if (ps && ps->code == cp && cp->dropped < PRECISE_AFTER)
-			__atomic_store_n(&ps->code, NULL, __ATOMIC_SEQ_CST);
-		else
+		if (cp->state && cp->dropped < PRECISE_AFTER) {
+			__atomic_store_n(&cp->state->code, NULL, __ATOMIC_SEQ_CST);
+			cp->state = NULL;
+		} else {
 			host_memset(cp->bytes, 0, sizeof(cp->bytes));
+		}
 	}
 	forget_targets(vm);
 }
 
-void soft_page_written(struct vm *vm, u64 gpa, u32 len)
+void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)
 {
 	struct soft_vm *s = soft_vm(vm);
 
 	while (len) {
 		u32 off = gpa & ~PAGE_MASK, n = MIN(len, (u32)PAGE_SIZE - off);
-		struct page_state *ps = soft_page(vm, gpa);
+		struct page_state *ps = state_in(slot, gpa);
 		struct code_page *cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_SEQ_CST) : NULL;
 
 		if (cp && overlaps(cp, off, n)) {
@@ -346,10 +350,11 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot)
 	for (struct code_page *cp = s->pages; cp; cp = cp->next) {
 		u64 i = (cp->gpa >> PAGE_SHIFT) - slot->gfn;
 
-		if (i >= slot->npages || !ps || ps[i].code != cp)
+		if (i >= slot->npages || !ps || cp->state != &ps[i])
 			continue;
 		kill_blocks(cp, 0, (u32)PAGE_SIZE);
 		ps[i].code = NULL;
+		cp->state = NULL;
 	}
 	forget_targets(vm);
 }
@@ -398,16 +403,14 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size)
 	return p;
 }
 
-static void free_pages(struct vm *vm, struct soft_vm *s)
+static void free_pages(struct soft_vm *s)
 {
 	struct code_page *cp = s->pages, *next;
 
 	for (; cp; cp = next) {
-		struct page_state *ps = soft_page(vm, cp->gpa);
-
 		next = cp->next;
-		if (ps && ps->code == cp)
-			__atomic_store_n(&ps->code, NULL, __ATOMIC_SEQ_CST);
+		if (cp->state)
+			__atomic_store_n(&cp->state->code, NULL, __ATOMIC_SEQ_CST);
 		host_free(cp);
 	}
 	s->pages = NULL;
@@ -429,7 +432,7 @@ void soft_code_reset(struct vcpu *self)
 				wait_outside(v);
 		}
 	}
-	free_pages(vm, s);
+	free_pages(s);
 	s->used = s->start;
 	s->meta_used = 0;
 	s->index_count = 0;
@@ -492,7 +495,7 @@ void soft_code_destroy(struct vm *vm)
 
 	if (!s)
 		return;
-	free_pages(vm, s);
+	free_pages(s);
 	if (s->fd >= 0) {
 		host_unmap(s->rw, s->size);
 		host_unmap(s->rx, s->size);

@@ -103,7 +103,7 @@ struct block *soft_find(struct vcpu *v, u32 mode)
 	e = soft_itlb(v, linear);
 	if (!e || !e->host)
 		return NULL;
-	ps = soft_page(v->vm, e->gpa);
+	ps = soft_page(v, e->gpa);
 	cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
 	if (cp) {
 		soft_page_verify(v, cp, e->host);
@@ -113,7 +113,7 @@ struct block *soft_find(struct vcpu *v, u32 mode)
 		next = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
 		if (!next)
 			return NULL;
-		ps = soft_page(v->vm, b->gpa2);
+		ps = soft_page(v, b->gpa2);
 		if (ps && ps->code && next->host)
 			soft_page_verify(v, ps->code, next->host);
 		if (next->gpa != b->gpa2 || b->dead)
@@ -162,7 +162,11 @@ static u64 rip_trunc(const struct soft_cpu *c, u64 rip)
 
 static void instruction_done(struct vcpu *v)
 {
-	v->mmio_reads = v->mmio_read_next = 0;
+	if (unlikely(v->mmio_reads)) {	/* events waited for this */
+		v->mmio_reads = 0;
+		__atomic_fetch_or(&v->request, REQ_EVENT, __ATOMIC_SEQ_CST);
+	}
+	v->mmio_read_next = 0;
 	if (unlikely(v->irq_blocked && v->irq_enable && !v->irq_shadow)) {
 		v->irq_blocked = false;
 		__atomic_fetch_or(&v->request, REQ_EVENT, __ATOMIC_SEQ_CST);
@@ -207,7 +211,7 @@ static enum verdict internal_error(struct vcpu *v, enum engine_exit *out)
 		struct xlate x;
 		u64 linear = v->rip + soft_cpu(v)->cs_base + n;
 
-		if (mmu_peek(v, linear, MMU_EXEC, &x) || vm_read(v->vm, x.gpa, &bytes[n], 1))
+		if (mmu_peek(v, linear, MMU_EXEC, &x) || vcpu_phys_read(v, x.gpa, &bytes[n], 1))
 			break;
 	}
 	run->emulation_failure.insn_size = (u8)n;
@@ -256,11 +260,15 @@ static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
 	struct block *b;
 
 	b = soft_find(v, c->mode);
-	if (!b || b->gpa2)
+	if (!b)
 		return;
 	soft_lock(s);
-	if (s->generation == generation && (b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK))
-		soft_link(v, l, b);
+	if (s->generation == generation && (b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
+		if (b->gpa2)
+			x_far_link(s, l);
+		else
+			soft_link(v, l, b);
+	}
 	host_mutex_unlock(&s->lock);
 }
 
@@ -363,7 +371,7 @@ static enum verdict go_plain(struct vcpu *v, enum engine_exit *out)
 
 static bool must_step(struct vcpu *v)
 {
-	if (v->irq_shadow || (v->sysflags & X86_FL_TF) ||
+	if (v->irq_shadow || v->mmio_reads || (v->sysflags & X86_FL_TF) ||
 	    (v->guest_debug.control & KVM_GUESTDBG_SINGLESTEP) || (vcpu_dr7(v) & DR7_ENABLES))
 		return true;
 	v->sysflags &= ~X86_FL_RF;	/* nothing could see it */
@@ -416,7 +424,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	struct block *b;
 	enum verdict r;
 
-	hit = breaks ? soft_break_before(v) : 0;
+	hit = breaks && !v->mmio_reads ? soft_break_before(v) : 0;
 	if (hit)
 		return break_at(v, hit, out);
 	b = soft_find(v, c->mode | MODE_ONE);
@@ -430,8 +438,10 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 			   (*out == ENGINE_USER && !v->mmio_writes)))
 		return r;	/* a fault, or user space first: it did not retire */
 	hit = breaks ? soft_watch_after(v, &w) : 0;
-	if (v->irq_shadow == shadow && shadow)
+	if (v->irq_shadow == shadow && shadow) {
 		v->irq_shadow = 0;
+		__atomic_fetch_or(&v->request, REQ_EVENT, __ATOMIC_SEQ_CST);
+	}
 	instruction_done(v);
 	if (r == LEAVE)
 		return r;
@@ -504,7 +514,8 @@ static enum engine_exit soft_run(struct vcpu *v)
 			go_in(v);
 			continue;
 		}
-		if (request || v->exc.pending)
+		/* An instruction that has its answer from user space is finished first. */
+		if ((request && !v->mmio_reads) || v->exc.pending)
 			break;
 		if (once(v, &out) == LEAVE)
 			break;
@@ -599,12 +610,12 @@ static void soft_slot_removed(struct vm *vm, struct memslot *slot)
 	slot->engine = NULL;
 }
 
-static void soft_memory_written(struct vm *vm, u64 gpa, u64 len)
+static void soft_memory_written(struct vm *vm, struct memslot *s, u64 gpa, u64 len)
 {
 	while (len) {
 		u32 n = (u32)MIN(len, PAGE_SIZE);
 
-		soft_page_written(vm, gpa, n);
+		soft_page_written(vm, s, gpa, n);
 		gpa += n;
 		len -= n;
 	}

@@ -69,6 +69,7 @@ struct insn {
 	u8 mask_bits;		/* bits of the mask that count: broadcasts have more than elems */
 	u8 elem, elems;		/* bytes of an element in memory, how many there are */
 	u8 align;		/* misaligned is #GP; 0 or 1: any address will do */
+	u8 waits_x87;		/* a pending x87 exception comes first */
 };
 
 /* Result of an emulated instruction. */

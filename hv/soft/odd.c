@@ -145,6 +145,15 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 	return e == EMU_NEXT ? EMU_JUMP : e;
 }
 
+static bool x87_pending(const struct vcpu *v)
+{
+	u16 status = *(const u16 *)(v->xsave + 2);
+
+	if (v->fpu_loaded)
+		__asm__ volatile("fnstsw %0" : "=m"(status));
+	return status & BIT(7);
+}
+
 enum emu soft_odd(struct vcpu *v)
 {
 	static const u32 bits[4] = { 16, 32, 64, 64 };
@@ -166,6 +175,10 @@ enum emu soft_odd(struct vcpu *v)
 			e = EMU_JUMP;
 		}
 		return e;
+	}
+	if (b->one->waits_x87 && x87_pending(v)) {
+		vcpu_raise(v, EXC_MF);
+		return EMU_FAULT;
 	}
 	if (!(b->one->flags & INSN_MEM) || (b->one->flags & INSN_VSIB) ||
 	    b->one->mem_size > 64)

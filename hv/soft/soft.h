@@ -95,15 +95,17 @@ struct itlb_entry {
 
 /* --- translations ------------------------------------------------------------- */
 
+#define CODE_BUCKETS 128u
 #define PAGE_CHUNK 64		/* bytes of code compared and copied at once */
 
 /* A page of guest memory from which code was translated. */
 struct code_page {
 	struct code_page *next;	/* soft_vm.pages */
+	struct page_state *state;	/* that points here; NULL: none does */
 	u64 gpa;
 	u64 write_gen;		/* soft_vm.write_gen of the last comparison */
 	u32 dropped;		/* how often its code was overwritten */
-	struct block *blocks[32];	/* by (gpa >> 2) % 32 */
+	struct block *blocks[CODE_BUCKETS];	/* by the low bits of gpa */
 	struct block *straddlers;	/* blocks of the previous page that end here */
 	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
 	u8 copy[PAGE_SIZE] __attribute__((aligned(8)));	/* the bytes as they were then */
@@ -286,7 +288,8 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear);
 void soft_update_mode(struct vcpu *v);
 
 /* code.c */
-struct page_state *soft_page(struct vm *vm, u64 gpa);
+/* The state of gpa's page in the address space that v sees; NULL: not memory. */
+struct page_state *soft_page(struct vcpu *v, u64 gpa);
 struct code_page *soft_code_page(struct vcpu *v, u64 gpa);
 struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode);
 void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const u8 *host,
@@ -315,6 +318,11 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size);
 #define SOFT_STRADDLES ((struct block *)1)
 struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2,
 			     const u8 *host2, u32 mode);
+/*
+ * Turns a direct jump whose target's bytes reach into the next page into a
+ * look-up in the jump cache. Under the lock; false when the cache is full.
+ */
+bool x_far_link(struct soft_vm *s, struct exit_link *l);
 void soft_features_init(void);
 /* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
 extern bool soft_exact_flags;

@@ -220,8 +220,9 @@ static struct memslot *find_slot(struct vcpu *v, u64 gpa)
 	struct soft_cpu *c = soft_cpu(v);
 	u64 gfn = gpa >> PAGE_SHIFT;
 
-	if (!c->slot_hint || gfn - c->slot_hint->gfn >= c->slot_hint->npages)
-		c->slot_hint = vm_find_slot(v->vm, gfn);
+	if (!c->slot_hint || gfn - c->slot_hint->gfn >= c->slot_hint->npages ||
+	    c->slot_hint->id >> 16 != v->smm)
+		c->slot_hint = vcpu_find_slot(v, gfn);
 	return c->slot_hint;
 }
 
@@ -231,7 +232,7 @@ static bool write_access(struct vcpu *v, struct memslot *s, u64 gpa, u32 size, b
 	struct page_state *ps = (struct page_state *)s->engine + ((gpa >> PAGE_SHIFT) - s->gfn);
 	struct code_page *cp;
 
-	memslot_mark_dirty(s, gpa >> PAGE_SHIFT);
+	memslot_mark_dirty(v, s, gpa >> PAGE_SHIFT);
 	*fast = true;
 	/* Announce the writer before looking for code: soft_code_page looks the other way round. */
 	__atomic_fetch_or(&ps->writers, BIT(v->index % 32), __ATOMIC_SEQ_CST);
@@ -341,6 +342,10 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	s = find_slot(v, x.gpa);
 	if (!s || (write && (s->flags & KVM_MEM_READONLY)))
 		return odd(v);
+	if (write && memslot_write_waits(v, s, x.gpa >> PAGE_SHIFT)) {
+		vcpu_request(v, REQ_EVENT);
+		return fault(v);	/* without an exception: it starts again when there is room */
+	}
 	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
 	note_page_size(c, linear, x.page_shift);
 	if (write && !write_access(v, s, x.gpa, size, &fast))

@@ -10,9 +10,6 @@
 
 #define IOAPIC_LENGTH 0x100
 
-#define APIC_ENABLE BIT64(11)
-#define APIC_X2APIC BIT64(10)
-
 static bool pic_port(u16 port)
 {
 	return (port & ~1) == 0x20 || (port & ~1) == 0xa0 || (port & ~1) == 0x4d0;
@@ -51,8 +48,7 @@ static bool lapic_address(struct vcpu *v, u64 gpa)
 {
 	u64 base = v->apic_base;
 
-	return v->lapic && (base & APIC_ENABLE) && !(base & APIC_X2APIC) &&
-	       gpa >> PAGE_SHIFT == (base & (BIT64(VM_PHYS_BITS) - 1)) >> PAGE_SHIFT;
+	return v->lapic && gpa >> PAGE_SHIFT == (base & (BIT64(VM_PHYS_BITS) - 1)) >> PAGE_SHIFT;
 }
 
 int bus_mmio(struct vm *vm, struct vcpu *v, u64 gpa, u32 size, void *data, bool write)

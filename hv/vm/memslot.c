@@ -6,7 +6,9 @@
  * The slots are a sorted array that is replaced whole. A vCPU inside the
  * engine may use what it found until it takes note of REQ_TLB_FLUSH; other
  * threads bracket their use with vm_slots_begin and vm_slots_end. The writer
- * publishes the new array, waits for both, and only then frees the old.
+ * publishes the new array, waits for both, and only then frees the old. There
+ * are two arrays: that of address space 1 is what vCPUs in system management
+ * mode see.
  */
 #include <errno.h>
 
@@ -17,9 +19,8 @@
 
 /* --- looking up ------------------------------------------------------------- */
 
-struct memslot *vm_find_slot(struct vm *vm, u64 gfn)
+struct memslot *slot_array_find(const struct slot_array *a, u64 gfn)
 {
-	struct slot_array *a = __atomic_load_n(&vm->slots, __ATOMIC_ACQUIRE);
 	u32 low = 0, high = a ? a->count : 0;
 
 	while (low < high) {
@@ -36,13 +37,20 @@ struct memslot *vm_find_slot(struct vm *vm, u64 gfn)
 	return NULL;
 }
 
-static struct memslot *find_id(struct vm *vm, u32 id)
+/* The array that slot id belongs to. */
+static struct slot_array **array_of(struct vm *vm, u32 id)
 {
+	return id >> 16 ? &vm->smm_slots : &vm->slots;
+}
+
+struct memslot *vm_slot_by_id(struct vm *vm, u32 id)
+{
+	const struct slot_array *a = *array_of(vm, id);
 	u32 i;
 
-	for (i = 0; vm->slots && i < vm->slots->count; i++)
-		if (vm->slots->slot[i]->id == id)
-			return vm->slots->slot[i];
+	for (i = 0; a && i < a->count; i++)
+		if (a->slot[i]->id == id)
+			return a->slot[i];
 	return NULL;
 }
 
@@ -106,11 +114,11 @@ static void array_build(struct slot_array *dst, const struct slot_array *src,
 }
 
 /* Makes a the array that everybody uses, and frees the one before. */
-static void publish(struct vm *vm, struct slot_array *a)
+static void publish(struct vm *vm, struct slot_array **slots, struct slot_array *a)
 {
-	struct slot_array *old = vm->slots;
+	struct slot_array *old = *slots;
 
-	__atomic_store_n(&vm->slots, a, __ATOMIC_SEQ_CST);
+	__atomic_store_n(slots, a, __ATOMIC_SEQ_CST);
 	vm_request_sync(vm, REQ_TLB_FLUSH, NULL);
 	wait_readers(vm);
 	host_free(old);
@@ -144,7 +152,7 @@ static int slot_bitmap(struct vm *vm, struct memslot *s, const struct memslot *o
 	s->dirty = host_map(bitmap_bytes(s));
 	if (!s->dirty)
 		return -ENOMEM;
-	if (vm->manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET) {
+	if (vm->manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET && !s->ring) {
 		for (i = 0; i < s->npages / 64; i++)
 			s->dirty[i] = ~0ull;
 		if (s->npages % 64)
@@ -165,6 +173,7 @@ static struct memslot *slot_new(struct vm *vm, const struct kvm_userspace_memory
 	s->gfn = r->guest_phys_addr >> PAGE_SHIFT;
 	s->npages = r->memory_size >> PAGE_SHIFT;
 	s->hva = r->userspace_addr;
+	s->ring = vm->dirty_ring_size != 0;
 	if (slot_bitmap(vm, s, old)) {
 		host_free(s);
 		return NULL;
@@ -188,7 +197,8 @@ static void slot_retire(struct vm *vm, struct memslot *old, const struct memslot
  */
 static int slot_replace(struct vm *vm, struct memslot *old, struct memslot *new)
 {
-	u32 count = (vm->slots ? vm->slots->count : 0) + 1;
+	struct slot_array **slots = array_of(vm, old ? old->id : new->id);
+	u32 count = (*slots ? (*slots)->count : 0) + 1;
 	bool move = old && new && old->gfn != new->gfn;
 	struct slot_array *a = array_alloc(count), *without = NULL;
 
@@ -199,10 +209,10 @@ static int slot_replace(struct vm *vm, struct memslot *old, struct memslot *new)
 		host_free(without);
 		return -ENOMEM;
 	}
-	array_build(a, vm->slots, old, new);
+	array_build(a, *slots, old, new);
 	if (move) {
-		array_build(without, vm->slots, old, NULL);
-		publish(vm, without);
+		array_build(without, *slots, old, NULL);
+		publish(vm, slots, without);
 		slot_retire(vm, old, new);
 		old = NULL;
 	}
@@ -210,7 +220,7 @@ static int slot_replace(struct vm *vm, struct memslot *old, struct memslot *new)
 		vm->engine->slot_added(vm, new);
 		vm->slot_pages += new->npages;
 	}
-	publish(vm, a);
+	publish(vm, slots, a);
 	if (old)
 		slot_retire(vm, old, new);
 	return 0;
@@ -218,10 +228,11 @@ static int slot_replace(struct vm *vm, struct memslot *old, struct memslot *new)
 
 static bool overlaps(struct vm *vm, u32 id, u64 gfn, u64 npages)
 {
+	const struct slot_array *a = *array_of(vm, id);
 	u32 i;
 
-	for (i = 0; vm->slots && i < vm->slots->count; i++) {
-		struct memslot *s = vm->slots->slot[i];
+	for (i = 0; a && i < a->count; i++) {
+		struct memslot *s = a->slot[i];
 
 		if (s->id != id && gfn < s->gfn + s->npages && s->gfn < gfn + npages)
 			return true;
@@ -242,8 +253,7 @@ static int check_region(const struct kvm_userspace_memory_region *r)
 	if (r->userspace_addr > USER_SPACE_END ||
 	    r->memory_size > USER_SPACE_END - r->userspace_addr)
 		return -EINVAL;
-	/* One address space, whose number is in the upper half of the slot's. */
-	if (r->slot >= VM_MAX_SLOTS)
+	if ((u16)r->slot >= VM_MAX_SLOTS || r->slot >> 16 >= VM_ADDRESS_SPACES)
 		return -EINVAL;
 	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
 		return -EINVAL;
@@ -254,7 +264,7 @@ static int check_region(const struct kvm_userspace_memory_region *r)
 
 static int set_region(struct vm *vm, const struct kvm_userspace_memory_region *r)
 {
-	struct memslot *old = find_id(vm, r->slot), *new;
+	struct memslot *old = vm_slot_by_id(vm, r->slot), *new;
 	u64 gfn = r->guest_phys_addr >> PAGE_SHIFT, npages = r->memory_size >> PAGE_SHIFT;
 	int err;
 
@@ -295,24 +305,44 @@ int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region
 	return err;
 }
 
-void vm_free_slots(struct vm *vm)
+static void free_array(struct vm *vm, struct slot_array **slots)
 {
-	struct slot_array *a = vm->slots;
+	struct slot_array *a = *slots;
 	u32 i;
 
-	vm->slots = NULL;
+	*slots = NULL;
 	for (i = 0; a && i < a->count; i++)
 		slot_retire(vm, a->slot[i], NULL);
 	host_free(a);
 }
 
+void vm_free_slots(struct vm *vm)
+{
+	free_array(vm, &vm->slots);
+	free_array(vm, &vm->smm_slots);
+}
+
 /* --- the dirty log -------------------------------------------------------------------- */
+
+void memslot_set_dirty(struct vcpu *v, struct memslot *s, u64 page)
+{
+	u64 bit = BIT64(page % 64);
+
+	if (s->ring && !v)	/* there is no ring for it */
+		return;
+	if (__atomic_fetch_or(&s->dirty[page / 64], bit, __ATOMIC_RELAXED) & bit)
+		return;
+	if (s->ring)
+		dirty_ring_push(v, s, page);
+}
 
 static int dirty_slot(struct vm *vm, u32 id, struct memslot **out)
 {
-	if (id >= VM_MAX_SLOTS)
+	if (vm->dirty_ring_size)
+		return -ENXIO;
+	if ((u16)id >= VM_MAX_SLOTS || id >> 16 >= VM_ADDRESS_SPACES)
 		return -EINVAL;
-	*out = find_id(vm, id);
+	*out = vm_slot_by_id(vm, id);
 	return *out && (*out)->dirty ? 0 : -ENOENT;
 }
 

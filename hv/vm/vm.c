@@ -35,11 +35,20 @@ void vm_get(struct vm *vm)
 	__atomic_fetch_add(&vm->refs, 1, __ATOMIC_RELAXED);
 }
 
+/* Bytes of a vCPU descriptor's memory. */
+static u64 run_size(const struct vm *vm)
+{
+	if (!vm->dirty_ring_size)
+		return VM_RUN_PAGES * PAGE_SIZE;
+	return KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE + vm->dirty_ring_size;
+}
+
 static void vcpu_destroy(struct vcpu *v)
 {
 	if (v->lapic)
 		lapic_destroy(v);
-	host_unmap(v->run, VM_RUN_PAGES * PAGE_SIZE);
+	host_unmap(v->run, run_size(v->vm));
+	host_free(v->dirty_ring);
 	host_free(v->cpuid);
 	stats_close(v->stats);
 	v->vm->engine->vcpu_free(v);
@@ -109,10 +118,12 @@ struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id)
 
 static int map_run(struct vcpu *v)
 {
-	v->fd = host_memfd("kvm-vcpu", VM_RUN_PAGES * PAGE_SIZE);
+	u64 size = run_size(v->vm);
+
+	v->fd = host_memfd("kvm-vcpu", size);
 	if (v->fd < 0)
 		return v->fd;
-	v->run = host_map_fd(v->fd, VM_RUN_PAGES * PAGE_SIZE);
+	v->run = host_map_fd(v->fd, size);
 	if (!v->run) {
 		host_close(v->fd);
 		return -ENOMEM;
@@ -131,11 +142,14 @@ static int vcpu_init(struct vm *vm, struct vcpu *v, u32 id)
 	r = map_run(v);
 	if (r)
 		return r;
-	if (vm->irqchip || vm->split_irqchip)
+	if (vm->dirty_ring_size)
+		r = dirty_ring_create(v, (u8 *)v->run + KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE);
+	if (!r && (vm->irqchip || vm->split_irqchip))
 		r = lapic_create(v);
 	if (r) {
+		host_free(v->dirty_ring);
 		host_close(v->fd);
-		host_unmap(v->run, VM_RUN_PAGES * PAGE_SIZE);
+		host_unmap(v->run, run_size(vm));
 		return r;
 	}
 	v->mp_state = v->lapic && id != vm->boot_cpu_id ? KVM_MP_STATE_UNINITIALIZED :

@@ -11,6 +11,7 @@
 #define VM_MAX_VCPUS 1024
 #define VM_MAX_VCPU_ID 4096
 #define VM_MAX_SLOTS 32764
+#define VM_ADDRESS_SPACES 2	/* 1: what system management mode sees */
 #define VM_MAX_GSI 4096
 #define VM_PHYS_BITS 48
 
@@ -26,6 +27,7 @@ struct memslot {
 	u64 hva;		/* the caller's address of the first page */
 	u64 *dirty;		/* a bit a page, or NULL; set atomically */
 	void *engine;		/* the engine's per-page states */
+	bool ring;		/* dirty pages go to the vCPUs' rings; the bits say which did */
 };
 
 /* The slots by ascending gfn. Replaced whole; readers hold a reference by running. */
@@ -49,6 +51,7 @@ struct vm {
 	int fd;
 	struct host_mutex lock;		/* slots, vCPU creation, devices */
 	struct slot_array *slots;	/* atomic pointer */
+	struct slot_array *smm_slots;	/* the same of address space 1 */
 	struct vcpu **vcpus;		/* VM_MAX_VCPUS entries, by index, atomic */
 	u32 vcpu_count;			/* atomic */
 	u32 refs;			/* the descriptor and each vCPU */
@@ -93,6 +96,10 @@ struct vm {
 	u32 user_space_msr;		/* KVM_MSR_EXIT_REASON_*: which ones user space wants */
 	struct stats *stats;		/* vm/stats.c */
 	u64 flush_requests;		/* atomic: requests to forget translations */
+	u64 max_halt_poll_ns;		/* KVM_CAP_HALT_POLL, when halt_poll_set */
+	bool halt_poll_set;
+	u64 exit_hypercalls;		/* KVM_CAP_EXIT_HYPERCALL: a bit each */
+	u32 dirty_ring_size;		/* bytes; 0: dirty bitmaps instead */
 	u32 ioapic_pins;		/* split irqchip: GSIs of user space's IOAPICs, */
 	u64 ioapic_vectors[4];		/* and the level vectors they send; atomic */
 };
@@ -102,16 +109,64 @@ struct vm {
 /* KVM_SET_USER_MEMORY_REGION: 0 or -errno, as the kernel. */
 int vm_set_memory_region(struct vm *vm, const struct kvm_userspace_memory_region *r);
 /* The slot that holds gfn, or NULL. Valid until the vCPU next leaves the engine. */
-struct memslot *vm_find_slot(struct vm *vm, u64 gfn);
+struct memslot *slot_array_find(const struct slot_array *a, u64 gfn);
+
+static inline struct memslot *vm_find_slot(struct vm *vm, u64 gfn)
+{
+	return slot_array_find(__atomic_load_n(&vm->slots, __ATOMIC_ACQUIRE), gfn);
+}
+
+/* The slots that the vCPU's own accesses go to. */
+static inline struct slot_array *vcpu_slots(const struct vcpu *v)
+{
+	return __atomic_load_n(unlikely(v->smm) ? &v->vm->smm_slots : &v->vm->slots,
+			       __ATOMIC_ACQUIRE);
+}
+
+static inline struct memslot *vcpu_find_slot(struct vcpu *v, u64 gfn)
+{
+	return slot_array_find(vcpu_slots(v), gfn);
+}
+
 /* KVM_GET_DIRTY_LOG: copies and clears the bitmap. */
 int vm_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
 
-static inline void memslot_mark_dirty(struct memslot *s, u64 gfn)
+void memslot_set_dirty(struct vcpu *v, struct memslot *s, u64 page);
+
+/* A write to gfn by v, or by nobody in particular (NULL). */
+static inline void memslot_mark_dirty(struct vcpu *v, struct memslot *s, u64 gfn)
 {
 	u64 i = gfn - s->gfn;
 
 	if (s->dirty && !(__atomic_load_n(&s->dirty[i / 64], __ATOMIC_RELAXED) & BIT64(i % 64)))
-		__atomic_fetch_or(&s->dirty[i / 64], BIT64(i % 64), __ATOMIC_RELAXED);
+		memslot_set_dirty(v, s, i);
+}
+
+/* --- the dirty ring (vm/dirty_ring.c) --------------------------------------- */
+
+/* KVM_CAP_DIRTY_LOG_RING's greatest size in bytes. */
+#define DIRTY_RING_MAX (65536u * sizeof(struct kvm_dirty_gfn))
+
+/* KVM_CAP_DIRTY_LOG_RING: 0 or -errno. */
+int dirty_ring_enable(struct vm *vm, u64 size);
+/* The ring of a new vCPU, in its descriptor's memory at ring: 0 or -ENOMEM. */
+int dirty_ring_create(struct vcpu *v, void *ring);
+void dirty_ring_push(struct vcpu *v, const struct memslot *s, u64 page);
+/* True when v may not run before user space has taken entries. */
+bool dirty_ring_full(const struct vcpu *v);
+/* KVM_RESET_DIRTY_RINGS: how many entries, or -errno. */
+long dirty_rings_reset(struct vm *vm);
+/* The slot of that number, address space in bits 16.. Under vm->lock. */
+struct memslot *vm_slot_by_id(struct vm *vm, u32 id);
+
+/* True when a write to gfn must wait until the ring has room: v leaves KVM_RUN. */
+static inline bool memslot_write_waits(struct vcpu *v, const struct memslot *s, u64 gfn)
+{
+	u64 i = gfn - s->gfn;
+
+	return unlikely(s->ring) && v->dirty_ring && s->dirty &&
+	       !(__atomic_load_n(&s->dirty[i / 64], __ATOMIC_RELAXED) & BIT64(i % 64)) &&
+	       dirty_ring_full(v);
 }
 
 /* KVM_CLEAR_DIRTY_LOG. */
@@ -135,6 +190,11 @@ void *vm_gpa_read_ptr(struct vm *vm, u64 gpa);
  */
 int vm_read(struct vm *vm, u64 gpa, void *dst, u64 len);
 int vm_write(struct vm *vm, u64 gpa, const void *src, u64 len);
+/* The same on behalf of v, whose dirty ring it is. */
+int vcpu_write(struct vcpu *v, u64 gpa, const void *src, u64 len);
+/* ... and in the address space that v itself sees. */
+int vcpu_phys_read(struct vcpu *v, u64 gpa, void *dst, u64 len);
+int vcpu_phys_write(struct vcpu *v, u64 gpa, const void *src, u64 len);
 
 /* Requests bits of all vCPUs; vm_request_sync also waits until none still runs with the old view. */
 void vm_request_all(struct vm *vm, u32 bits);
@@ -177,7 +237,7 @@ struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
 /* Starts vm->poller unless it runs: 0 or -ENOMEM. Call before whatever may need it. */
 int vm_start_poller(struct vm *vm);
 
-/* Of a vCPU's descriptor: kvm_run, PIO data, coalesced ring. */
+/* Of a vCPU's descriptor: kvm_run, PIO data, coalesced ring; from page 64 on the dirty ring. */
 #define VM_RUN_PAGES 3
 
 #endif

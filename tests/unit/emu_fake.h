@@ -84,6 +84,31 @@ void vcpu_request(struct vcpu *v, u32 bits)
 	v->request |= bits;
 }
 
+void vcpu_leave_to_user(struct vcpu *v, int (*complete)(struct vcpu *), u64 next_rip)
+{
+	v->complete = complete;
+	v->exit_rip = v->rip;
+	v->next_rip = next_rip;
+}
+
+bool vcpu_exit_stands(const struct vcpu *v)
+{
+	return v->rip == v->exit_rip;
+}
+
+int vcpu_skip(struct vcpu *v)
+{
+	if (vcpu_exit_stands(v))
+		v->rip = v->next_rip;
+	return 0;
+}
+
+bool smm_leave(struct vcpu *v)
+{
+	v->smm = false;
+	return true;
+}
+
 struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id)
 {
 	(void)vm;
@@ -379,7 +404,7 @@ static inline enum emu exec(const char *hex)
 		bytes[n++] = (u8)b;
 		hex += used;
 	}
-	exc.raised = false;
+	exc.raised = vcpu->exc.pending = false;
 	assert_int_equal(insn_decode(&in, bytes, n, code_bits()), 0);
 	assert_int_equal(in.len, n);
 	fn = emu_lookup(&in, code_bits());

@@ -7,7 +7,7 @@
 
 void vcpu_raise_error(struct vcpu *v, u8 vector, u32 error)
 {
-	(void)v;
+	v->exc.pending = true;
 	exc.raised = exc.has_error = true;
 	exc.vector = vector;
 	exc.error = error;

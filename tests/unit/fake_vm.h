@@ -49,20 +49,33 @@ static struct {
 	u64 cr2;
 } exc;
 
-struct memslot *vm_find_slot(struct vm *vm, u64 gfn)
+struct memslot *slot_array_find(const struct slot_array *a, u64 gfn)
 {
 	u32 i;
 
 	find_calls++;
-	for (i = 0; i < vm->slots->count; i++)
-		if (gfn - vm->slots->slot[i]->gfn < vm->slots->slot[i]->npages)
-			return vm->slots->slot[i];
+	for (i = 0; i < a->count; i++)
+		if (gfn - a->slot[i]->gfn < a->slot[i]->npages)
+			return a->slot[i];
 	return NULL;
 }
 
-void soft_page_written(struct vm *vm, u64 gpa, u32 len)
+void memslot_set_dirty(struct vcpu *v, struct memslot *s, u64 page)
+{
+	(void)v;
+	s->dirty[page / 64] |= BIT64(page % 64);
+}
+
+bool dirty_ring_full(const struct vcpu *v)
+{
+	(void)v;
+	return false;
+}
+
+void soft_page_written(struct vm *vm, struct memslot *s, u64 gpa, u32 len)
 {
 	(void)vm;
+	(void)s;
 	written_calls++;
 	written_gpa = gpa;
 	written_len = len;

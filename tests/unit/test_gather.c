@@ -3,7 +3,8 @@
  * Gathers, scatters and masked operands where no other CPU can show what is
  * right: elements that are devices, exits between them, faults behind them,
  * stores to translated code. The engine runs one instruction in a 32-bit guest
- * whose vector registers are loaded and stored by the code around it.
+ * whose vector registers are loaded and stored by the code around it. (What
+ * memory alone can show, tests/native compares with this CPU.)
  */
 #include <cpuid.h>
 #include <setjmp.h>
@@ -669,11 +670,62 @@ static void pending_x87_exception_comes_first(void **state)
 	assert_int_equal(out->vector, EXC_MF);
 }
 
+/* --- decoding --------------------------------------------------------------------- */
+
+struct sample {
+	const char *hex;
+	u8 mask, reg, bits, elem, elems;
+};
+
+static const struct sample samples[] = {
+	{ "62 f1 7e 49 6f 03", MASK_BITS, 1, 16, 4, 16 },	/* vmovdqu32 zmm0{k1}, [ebx] */
+	{ "62 f1 7e 48 6f 03", MASK_NONE, 0, 0, 4, 16 },
+	{ "62 f1 7f 4a 7f 03", MASK_BITS, 2, 64, 1, 64 },	/* vmovdqu8 [ebx]{k2}, zmm0 */
+	{ "62 f1 75 5b fe 03", MASK_BITS, 3, 16, 4, 1 },	/* vpaddd zmm0{k3}, .., {1to16} */
+	{ "62 f2 7d 2c 1a 03", MASK_BITS, 4, 8, 4, 4 },		/* vbroadcastf32x4 ymm0{k4} */
+	{ "62 f2 7d 4d 89 03", MASK_PACKED, 5, 16, 4, 16 },	/* vpexpandd zmm0{k5} */
+	{ "62 f2 7d 4e 8b 03", MASK_PACKED, 6, 16, 4, 16 },	/* vpcompressd [ebx]{k6} */
+	{ "62 f2 7e 4f 32 03", MASK_BITS, 7, 8, 1, 8 },		/* vpmovqb [ebx]{k7} */
+	{ "62 f1 7c 09 5a 03", MASK_BITS, 1, 2, 4, 2 },		/* vcvtps2pd xmm0{k1} */
+	{ "62 f1 7e 09 10 03", MASK_BITS, 1, 1, 4, 1 },		/* vmovss xmm0{k1} */
+	{ "62 f2 75 49 00 03", MASK_NONE, 1, 64, 1, 64 },	/* vpshufb: no suppression */
+	{ "62 f3 7d 49 3b 03 01", MASK_WRITE, 1, 8, 4, 8 },	/* vextracti32x8 [ebx]{k1} */
+	{ "c4 e2 65 2c 03", MASK_SIGNS, 3, 8, 4, 8 },		/* vmaskmovps ymm0, ymm3, [ebx] */
+	{ "c4 e2 e1 8e 03", MASK_SIGNS, 3, 2, 8, 2 },		/* vpmaskmovq [ebx], xmm3, xmm0 */
+	{ "8b 03", MASK_NONE, 0, 0, 0, 0 },
+};
+
+static void decodes_masks(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < ARRAY_SIZE(samples); i++) {
+		const struct sample *s = &samples[i];
+		const char *hex = s->hex;
+		struct insn insn;
+		u8 b[16] = { 0 };
+		unsigned v;
+		u32 n = 0;
+		int used;
+
+		for (; sscanf(hex, " %2x%n", &v, &used) == 1; hex += used)
+			b[n++] = (u8)v;
+		assert_int_equal(insn_decode(&insn, b, n, 32), 0);
+		assert_int_equal(insn.mask, s->mask);
+		assert_int_equal(insn.elem, s->elem);
+		assert_int_equal(insn.elems, s->elems);
+		if (s->mask) {
+			assert_int_equal(insn.mask_reg, s->reg);
+			assert_int_equal(insn.mask_bits, s->bits);
+		}
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(decodes_masks),
 		TEST(gathers_from_ram),
 		TEST(gathers_from_a_device),
 		TEST(vex_gather_clears_its_mask),

@@ -49,7 +49,8 @@ static void test_bad_arguments(void **state)
 	assert_int_equal(set(0, 0, 0, PAGE + 1, host(0)), -EINVAL);
 	assert_int_equal(set(0, 0, 0, PAGE, host(1)), -EINVAL);
 	assert_int_equal(set(32764, 0, 0, PAGE, host(0)), -EINVAL);
-	assert_int_equal(set(1 << 16, 0, 0, PAGE, host(0)), -EINVAL);
+	assert_int_equal(set(2 << 16, 0, 0, PAGE, host(0)), -EINVAL);
+	assert_int_equal(set(1 << 16 | 32764, 0, 0, PAGE, host(0)), -EINVAL);
 	assert_int_equal(set(0, 0, 0, 0, host(0)), -EINVAL);
 	assert_int_equal(set(0, 0, 0, PAGE, 0xffff800000000000ull), -EINVAL);
 	assert_int_equal(set(0, 0, 0, 0x7fffffff0000ull, PAGE << 10), -EINVAL);
@@ -60,6 +61,24 @@ static void test_bad_arguments(void **state)
 	assert_null(vm_find_slot(vm, 0));
 	/* The last page of the space, and memory that is not mapped yet. */
 	assert_int_equal(set(0, 0, (1ull << 48) - PAGE, PAGE, 0x10000), 0);
+}
+
+/* What system management mode sees is apart from the rest. */
+static void test_address_spaces(void **state)
+{
+	struct slot_array *smm;
+
+	(void)state;
+	assert_int_equal(set(1 << 16 | 3, 0, 0, 2 * PAGE, host(0)), 0);
+	assert_null(vm_find_slot(vm, 0));
+	assert_int_equal(set(3, 0, PAGE, 2 * PAGE, host(4 * PAGE)), 0);
+	assert_int_equal(vm_find_slot(vm, 1)->id, 3);
+	smm = vm->smm_slots;
+	assert_int_equal(slot_array_find(smm, 1)->id, 1 << 16 | 3);
+	assert_null(slot_array_find(smm, 2));
+	assert_int_equal(set(1 << 16 | 4, 0, PAGE, PAGE, host(0)), -EEXIST);
+	assert_int_equal(set(1 << 16 | 3, 0, 0, 0, 0), 0);
+	assert_int_equal(vm_find_slot(vm, 1)->id, 3);
 }
 
 static void test_overlap(void **state)
@@ -275,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_bad_arguments),
+		T(test_address_spaces),
 		T(test_overlap),
 		T(test_change),
 		T(test_random_lookups),

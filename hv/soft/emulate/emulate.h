@@ -438,6 +438,7 @@ EMU_HANDLER(emu_monitorx);
 EMU_HANDLER(emu_mwaitx);
 EMU_HANDLER(emu_hypercall);
 EMU_HANDLER(emu_clzero);
+EMU_HANDLER(emu_rsm);
 /* flags.c */
 EMU_HANDLER(emu_cli);
 EMU_HANDLER(emu_sti);

@@ -4,10 +4,11 @@
  *
  * A port of an in-kernel device is served at once. Others go to user space
  * with KVM_EXIT_IO and the data in the second page of the vCPU's mapping;
- * repeated string forms go in batches of up to a page. OUT and OUTS are
- * complete when user space sees them; IN and INS store the answer at the next
- * KVM_RUN (v->complete). A batch moves rCX and rSI or rDI as a whole, so that
- * the instruction goes on where it stopped.
+ * repeated string forms go in batches of up to a page. OUTS are complete when
+ * user space sees them; IN and INS store the answer at the next KVM_RUN
+ * (v->complete), and RIP stays at IN and OUT until then, as with KVM. A batch
+ * moves rCX and rSI or rDI as a whole, so that the instruction goes on where it
+ * stopped.
  *
  * Intel SDM vol. 1, chapter 19 (I/O, the permission bitmap); KVM API, 5
  * (KVM_EXIT_IO).
@@ -74,8 +75,9 @@ static void set_accumulator(struct vcpu *v, const void *data, u32 size)
 
 static int complete_in(struct vcpu *v)
 {
-	set_accumulator(v, v->pio_data, v->pio.size);
-	return 0;
+	if (vcpu_exit_stands(v))
+		set_accumulator(v, v->pio_data, v->pio.size);
+	return vcpu_skip(v);
 }
 
 EMU_HANDLER(emu_in)
@@ -91,9 +93,8 @@ EMU_HANDLER(emu_in)
 	}
 	host_memset(v->pio_data, 0, size);
 	io_exit(v, port, size, true, 1);
-	v->complete = complete_in;
-	v->rip = emu_next_rip(v, in);
-	return EMU_EXIT_NEXT;
+	vcpu_leave_to_user(v, complete_in, emu_next_rip(v, in));
+	return EMU_EXIT;
 }
 
 EMU_HANDLER(emu_out)
@@ -106,8 +107,13 @@ EMU_HANDLER(emu_out)
 		return EMU_NEXT;
 	host_memcpy(v->pio_data, &val, size);
 	io_exit(v, port, size, false, 1);
-	v->rip = emu_next_rip(v, in);
-	return EMU_EXIT_NEXT;
+	/* Old user space resets the CPU by this port and sets registers before it goes on. */
+	if (port == 0x7e && !(v->vm->disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+		v->rip = emu_next_rip(v, in);
+		return EMU_EXIT_NEXT;
+	}
+	vcpu_leave_to_user(v, vcpu_skip, emu_next_rip(v, in));
+	return EMU_EXIT;
 }
 
 /* --- string forms -------------------------------------------------------------- */

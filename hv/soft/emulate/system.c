@@ -2,7 +2,7 @@
 /*
  * Instructions that ask the processor about itself or wait: HLT, RDMSR,
  * WRMSR, RDPMC, CPUID, RDTSC, RDTSCP, RDPID, MONITOR and MWAIT, hypercalls,
- * CLZERO.
+ * RSM, CLZERO.
  *
  * Intel SDM vol. 2 (each instruction); the KVM API's hypercalls
  * (virt/kvm/x86/hypercalls.rst).
@@ -29,7 +29,7 @@ EMU_HANDLER(emu_rdmsr)
 		return emu_gp0(v);
 	r = vcpu_guest_rdmsr(v, (u32)v->gpr[REG_RCX], &val, emu_next_rip(v, in));
 	if (r)
-		return r > 0 ? emu_gp0(v) : EMU_EXIT_NEXT;
+		return r > 0 ? emu_gp0(v) : EMU_EXIT;
 	v->gpr[REG_RAX] = (u32)val;
 	v->gpr[REG_RDX] = val >> 32;
 	return EMU_NEXT;
@@ -44,7 +44,7 @@ EMU_HANDLER(emu_wrmsr)
 		return emu_gp0(v);
 	r = vcpu_guest_wrmsr(v, (u32)v->gpr[REG_RCX], val, emu_next_rip(v, in));
 	if (r)
-		return r > 0 ? emu_gp0(v) : EMU_EXIT_NEXT;
+		return r > 0 ? emu_gp0(v) : EMU_EXIT;
 	return EMU_NEXT;
 }
 
@@ -169,6 +169,17 @@ EMU_HANDLER(emu_hypercall)
 		ret = hypercall_kick(v, reg_read(v, REG_RCX, size));
 	emu_set_reg(v, REG_RAX, (u64)ret, size);
 	return EMU_NEXT;
+}
+
+EMU_HANDLER(emu_rsm)
+{
+	(void)in;
+	if (!v->smm)
+		return emu_raise_ud(v);
+	if (smm_leave(v))
+		return EMU_JUMP;
+	v->triple_fault = true;
+	return EMU_FAULT;
 }
 
 EMU_HANDLER(emu_clzero)

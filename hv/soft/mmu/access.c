@@ -246,6 +246,6 @@ void *mem_ptr(struct vcpu *v, u64 linear, u32 size, u32 access)
 		return host;
 	if (soft_page_has_code(s, x.gpa >> PAGE_SHIFT))
 		return NULL;
-	memslot_mark_dirty(s, x.gpa >> PAGE_SHIFT);
+	memslot_mark_dirty(v, s, x.gpa >> PAGE_SHIFT);
 	return host;
 }

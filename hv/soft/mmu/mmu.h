@@ -51,7 +51,7 @@ static inline struct memslot *mmu_slot(struct vcpu *v, u64 gpa, u32 hint)
 {
 	struct memslot *s = v->mmu_hint[hint].slot;
 
-	if (likely(v->mmu_hint[hint].slots == __atomic_load_n(&v->vm->slots, __ATOMIC_ACQUIRE) &&
+	if (likely(v->mmu_hint[hint].slots == vcpu_slots(v) &&
 		   s && (gpa >> PAGE_SHIFT) - s->gfn < s->npages))
 		return s;
 	return mmu_slot_slow(v, gpa, hint);
@@ -60,25 +60,25 @@ static inline struct memslot *mmu_slot(struct vcpu *v, u64 gpa, u32 hint)
 /* Must run whenever slots may have gone (REQ_TLB_FLUSH, before anything else is run). */
 static inline void mmu_cache_flush(struct vcpu *v)
 {
-	v->mmu_hint[MMU_HINT_TABLE].slots = NULL;
-	v->mmu_hint[MMU_HINT_DATA].slots = NULL;
+	v->mmu_hint[MMU_HINT_TABLE].slot = NULL;
+	v->mmu_hint[MMU_HINT_DATA].slot = NULL;
 }
 
 /*
  * The translator's (translate/): whether the page of gfn in s holds translated
  * code; and what it must be told after a write to such a page.
  */
-void soft_page_written(struct vm *vm, u64 gpa, u32 len);
+void soft_page_written(struct vm *vm, struct memslot *s, u64 gpa, u32 len);
 bool soft_page_has_code(struct memslot *s, u64 gfn);
 
 /* After a write by the emulation or a page walk to [gpa, gpa + len), one page of s. */
 static inline void mmu_written(struct vcpu *v, struct memslot *s, u64 gpa, u32 len)
 {
-	memslot_mark_dirty(s, gpa >> PAGE_SHIFT);
+	memslot_mark_dirty(v, s, gpa >> PAGE_SHIFT);
 	/* Store, then look: whoever translates marks the page, then reads it. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (unlikely(soft_page_has_code(s, gpa >> PAGE_SHIFT)))
-		soft_page_written(v->vm, gpa, len);
+		soft_page_written(v->vm, s, gpa, len);
 }
 
 /*

@@ -50,8 +50,8 @@ enum { WALK_OK, WALK_ABSENT, WALK_RSVD };
 
 struct memslot *mmu_slot_slow(struct vcpu *v, u64 gpa, u32 hint)
 {
-	const void *slots = __atomic_load_n(&v->vm->slots, __ATOMIC_ACQUIRE);
-	struct memslot *s = vm_find_slot(v->vm, gpa >> PAGE_SHIFT);
+	const struct slot_array *slots = vcpu_slots(v);
+	struct memslot *s = slot_array_find(slots, gpa >> PAGE_SHIFT);
 
 	if (s) {
 		v->mmu_hint[hint].slots = slots;
@@ -72,7 +72,7 @@ static inline u64 physical_rsvd(const struct vcpu *v)
 /* Fetches one entry (size 4 or 8) and accounts it. */
 static inline int walk_entry(struct walk *w, u64 gpa, u32 size, u64 *entry)
 {
-	struct memslot *s = w->peek ? vm_find_slot(w->v->vm, gpa >> PAGE_SHIFT) :
+	struct memslot *s = w->peek ? vcpu_find_slot(w->v, gpa >> PAGE_SHIFT) :
 				      mmu_slot(w->v, gpa, MMU_HINT_TABLE);
 	void *p;
 	u64 e;

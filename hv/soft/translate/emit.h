@@ -354,6 +354,7 @@ void x_rip(struct xl *x, int reg, s64 gpa32_target);
 /* ... at the instruction behind xi. */
 void x_exit_behind(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
 void x_exit_if(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
+bool x_waits_x87(const struct xinsn *xi);
 void x_cold(struct xl *x);
 /* The jump at rel32 is taken when the jump cache does not know S0. */
 void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);

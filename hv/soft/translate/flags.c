@@ -10,8 +10,8 @@
 /* May raise an exception in the middle of translated code. */
 static bool may_fault(const struct xinsn *xi)
 {
-	return xi->mem >= 0 || xi->kind == K_DIV || xi->kind == K_PUSH || xi->kind == K_POP ||
-	       xi->kind == K_LEAVE;
+	return xi->mem >= 0 || xi->kind == K_COPY || xi->kind == K_DIV || xi->kind == K_PUSH ||
+	       xi->kind == K_POP || xi->kind == K_LEAVE;
 }
 
 static bool leaves_exactly(const struct xinsn *xi)

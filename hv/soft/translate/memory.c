@@ -134,7 +134,7 @@ static bool masked(const struct xinsn *xi)
 
 /* S0: linear to host address. */
 /* Waits for pending x87 exceptions first. */
-static bool waits_x87(const struct xinsn *xi)
+bool x_waits_x87(const struct xinsn *xi)
 {
 	if (xi->zi.mnemonic == ZYDIS_MNEMONIC_FNSTCW || xi->zi.mnemonic == ZYDIS_MNEMONIC_FNSTSW)
 		return false;
@@ -186,7 +186,7 @@ static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write
 	c->gpa32 = x->gpa32 + xi->off;
 	c->info = MIN(size, 255u) | (write ? MISS_WRITE : 0) | (stack ? MISS_STACK : 0) |
 		  (align > 1 ? MISS_ALIGN(align) : 0) | (ac ? MISS_AC : 0) |
-		  (waits_x87(xi) ? MISS_X87 : 0) |
+		  (x_waits_x87(xi) ? MISS_X87 : 0) |
 		  (masked(xi) ? MISS_MASKED : 0);
 }
 

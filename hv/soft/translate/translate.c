@@ -276,6 +276,7 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 		if (!b->one)
 			return NULL;
 		host_memcpy(b->one, &x->x[0].in, sizeof(*b->one));
+		b->one->waits_x87 = x->x[0].kind == K_COPY && x_waits_x87(&x->x[0]);
 	}
 	return b;
 }
