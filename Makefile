@@ -4,11 +4,14 @@
 BUILD ?= build
 SANITIZE_BUILD ?= build-sanitize
 JOBS ?= $(shell nproc)
-export ANYKVM ?= $(CURDIR)/$(BUILD)/anykvm
+export ANYKVM ?= $(abspath $(BUILD))/anykvm
 # The system's Python, which has pytest from its package.
 export PATH := /usr/bin:$(PATH)
 
 all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS) programs
+
+everything: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS)
 
 help:
@@ -36,11 +39,11 @@ run: all
 	@scripts/deps guests
 	@scripts/run $(RUN_ARGS)
 
-test: all
+test: everything
 	@scripts/deps all
 	@tests/run $(SUITES)
 
-test-unit test-native test-api test-guests: all
+test-unit test-native test-api test-guests: everything
 	@scripts/deps all
 	@tests/run $(@:test-%=%)
 
@@ -56,4 +59,4 @@ bench: all
 clean:
 	rm -rf $(BUILD) $(SANITIZE_BUILD)
 
-.PHONY: all help deps run test test-unit test-native test-api test-guests test-sanitize bench clean
+.PHONY: all everything help deps run test test-unit test-native test-api test-guests test-sanitize bench clean

@@ -112,6 +112,9 @@ static bool is_function(void (*h)(int, siginfo_t *, void *))
 
 static void trampoline(int sig, siginfo_t *info, void *ucontext);
 
+/* guest.S */
+extern const u8 host_guest_first[], host_guest_end[], host_guest_fault[];
+
 /* --- handling -------------------------------------------------------------- */
 
 /* Leaves sig blocked and pending when the handler returns. */
@@ -149,7 +152,13 @@ static bool offer_fault(int sig, siginfo_t *info, ucontext_t *uc)
 	struct host_fault f;
 	int i;
 
-	if (!hook || info->si_code <= 0)
+	if (info->si_code <= 0)
+		return false;
+	if ((u64)regs[REG_RIP] - (u64)host_guest_first < (u64)(host_guest_end - host_guest_first)) {
+		regs[REG_RIP] = (greg_t)(u64)host_guest_fault;
+		return true;
+	}
+	if (!hook)
 		return false;
 	f.signal = sig;
 	f.code = info->si_code;
@@ -363,6 +372,11 @@ void host_signal_leave(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	watch.active = false;
 	watch.masked = false;
+}
+
+bool host_in_run(void)
+{
+	return watch.active && __atomic_load_n(&fault_hook, __ATOMIC_RELAXED);
 }
 
 bool host_signal_pending(void)
