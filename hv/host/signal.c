@@ -49,6 +49,8 @@ struct watch {
 	void *arg;
 	u64 old_mask;
 	u64 kept;		/* let through by KVM_SET_SIGNAL_MASK only to kick */
+	bool based;		/* host_signal_base() */
+	u64 base;
 };
 
 static __thread struct watch watch __attribute__((tls_model("initial-exec")));
@@ -344,14 +346,16 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask)
 	watch.kick = kick;
 	watch.arg = arg;
 	watch.kept = 0;
-	watch.masked = mask != NULL;
+	watch.masked = mask || watch.based;
 	if (fault_hook && !watch.faults_open) {
 		set_mask(SIG_UNBLOCK, FAULTS);
 		watch.faults_open = true;
 	}
-	if (mask) {
+	if (watch.masked)
 		watch.old_mask = set_mask(SIG_BLOCK, 0);
-		watch.kept = watch.old_mask & ~*mask & ~unblockable;
+	if (mask) {
+		watch.kept = watch.based ? watch.base : watch.old_mask;
+		watch.kept &= ~*mask & ~unblockable;
 		missing = watch.kept & ~__atomic_load_n(&wrapped, __ATOMIC_RELAXED);
 		for (; missing; missing &= missing - 1)
 			wrap_now(__builtin_ctzll(missing) + 1, true);
@@ -360,8 +364,15 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask)
 	watch.active = true;
 	cancel_enter(kick, arg);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (watch.masked)
+		set_mask(SIG_SETMASK, (mask ? *mask : watch.base) & ~(fault_hook ? FAULTS : 0));
+}
+
+void host_signal_base(const u64 *mask)
+{
+	watch.based = mask != NULL;
 	if (mask)
-		set_mask(SIG_SETMASK, fault_hook ? *mask & ~FAULTS : *mask);
+		watch.base = *mask;
 }
 
 void host_signal_leave(void)
