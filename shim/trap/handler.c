@@ -21,6 +21,10 @@
 #define SYS_epoll_pwait2 441
 #endif
 
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2	/* si_code */
+#endif
+
 #define PAGE 4096ul
 
 unsigned long trap_text, trap_text_size;
