@@ -221,8 +221,12 @@ static int ring_full_exit(struct vcpu *v)
 /* User space wants to know when it may KVM_INTERRUPT, and it may. */
 static bool window_exit(struct vcpu *v)
 {
-	if (v->vm->pic || !v->run->request_interrupt_window || !irq_user_ready(v))
+	if (v->vm->pic || !v->run->request_interrupt_window)
 		return false;
+	if (!irq_user_ready(v)) {
+		v->irq_blocked = true;	/* have a look when RFLAGS.IF becomes 1 */
+		return false;
+	}
 	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 	v->stat.request_irq_exits++;
 	return true;

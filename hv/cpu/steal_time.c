@@ -20,7 +20,7 @@
 #define PREEMPTED_OFFSET 16
 
 /* Between two looks at the host's count: when KVM_RUN begins, and while it goes on. */
-#define ENTRY_NS 1000000ull
+#define ENTRY_NS 100000ull
 #define RUNNING_NS 10000000ull
 
 static u64 address(const struct vcpu *v)
@@ -28,29 +28,30 @@ static u64 address(const struct vcpu *v)
 	return v->kvm_steal_time & ~63ull;
 }
 
-/* Stores val in the byte and returns what it was; 0 where there is no memory. */
-static u8 swap_preempted(struct vcpu *v, u8 val)
+/* Where the structure is in the host, to be written; 0: nowhere. */
+static u64 host_address(struct vcpu *v)
 {
-	u64 gpa = address(v) + PREEMPTED_OFFSET;
+	u64 gpa = address(v);
 	struct memslot *s = vm_find_slot(v->vm, gpa >> PAGE_SHIFT);
-	int old;
 
 	if (!s || s->flags & KVM_MEM_READONLY)
 		return 0;
-	old = host_guest_swap8(s->hva + (gpa - (s->gfn << PAGE_SHIFT)), val);
-	if (old < 0)
-		return 0;
 	memslot_mark_dirty(v, s, gpa >> PAGE_SHIFT);
-	return (u8)old;
+	return s->hva + (gpa - (s->gfn << PAGE_SHIFT));
 }
 
-static void account(struct vcpu *v, u64 interval_ns)
+static bool due(const struct vcpu *v, u64 interval_ns)
+{
+	return !v->steal_tsc ||
+	       host_rdtsc() - v->steal_tsc >= interval_ns / 1000 * host_tsc_khz() / 1000;
+}
+
+/* The version is odd while the rest changes. */
+static void account(struct vcpu *v)
 {
 	u64 gpa = address(v), now = host_rdtsc(), waited, steal;
 	u32 version;
 
-	if (v->steal_tsc && now - v->steal_tsc < interval_ns / 1000 * host_tsc_khz() / 1000)
-		return;
 	waited = host_run_delay_ns();
 	if (vm_read(v->vm, gpa + STEAL_OFFSET, &steal, sizeof(steal)) ||
 	    vm_read(v->vm, gpa + VERSION_OFFSET, &version, sizeof(version)))
@@ -71,26 +72,36 @@ static void account(struct vcpu *v, u64 interval_ns)
 
 void steal_time_start(struct vcpu *v)
 {
-	if (!(v->kvm_steal_time & ENABLED))
+	u64 at = v->kvm_steal_time & ENABLED ? host_address(v) : 0;
+	u32 version;
+	int was;
+
+	if (!at)
 		return;
-	if (swap_preempted(v, 0) & KVM_VCPU_FLUSH_TLB && vcpu_pv_has(v, KVM_FEATURE_PV_TLB_FLUSH))
+	was = host_guest_swap8(at + PREEMPTED_OFFSET, 0);
+	if (was > 0 && was & KVM_VCPU_FLUSH_TLB && vcpu_pv_has(v, KVM_FEATURE_PV_TLB_FLUSH))
 		v->vm->engine->flush_tlb(v, false);
 	v->steal_stopped = false;
-	account(v, ENTRY_NS);
+	if (due(v, ENTRY_NS)) {
+		account(v);
+	} else if (!host_copy_from_guest(&version, at + VERSION_OFFSET, sizeof(version))) {
+		version = (version | 1) + 1;
+		host_copy_to_guest(at + VERSION_OFFSET, &version, sizeof(version));
+	}
 }
 
 void steal_time_stop(struct vcpu *v)
 {
-	if (!(v->kvm_steal_time & ENABLED) || v->steal_stopped)
-		return;
-	v->steal_stopped = true;
-	swap_preempted(v, KVM_VCPU_PREEMPTED);
+	u64 at = v->kvm_steal_time & ENABLED && !v->steal_stopped ? host_address(v) : 0;
+
+	if (at && host_guest_swap8(at + PREEMPTED_OFFSET, KVM_VCPU_PREEMPTED) >= 0)
+		v->steal_stopped = true;
 }
 
 void steal_time_poll(struct vcpu *v)
 {
-	if (v->kvm_steal_time & ENABLED)
-		account(v, RUNNING_NS);
+	if (v->kvm_steal_time & ENABLED && due(v, RUNNING_NS))
+		account(v);
 }
 
 int steal_time_set(struct vcpu *v, u64 val)

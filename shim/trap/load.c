@@ -68,7 +68,7 @@ static int read_headers(struct file *f)
 	return f->high > f->low ? 0 : -ENOEXEC;
 }
 
-/* The segment's data beyond its file, which begins within a page. */
+/* The segment's data beyond its file, and the rest of the pages that it begins and ends in. */
 static int map_zeroes(const Elf64_Phdr *p, unsigned long bias, int prot)
 {
 	unsigned long start = bias + p->p_vaddr + p->p_filesz;
@@ -78,7 +78,7 @@ static int map_zeroes(const Elf64_Phdr *p, unsigned long bias, int prot)
 	if (p->p_memsz == p->p_filesz)
 		return 0;
 	if (prot & PROT_WRITE && p->p_filesz)
-		memset((void *)start, 0, (up(start) < end ? up(start) : end) - start);
+		memset((void *)start, 0, up(start) - start);
 	if (up(end) <= up(start))
 		return 0;
 	r = SYS6(SYS_mmap, up(start), up(end) - up(start), prot,

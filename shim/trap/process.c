@@ -64,10 +64,14 @@ enum verdict trap_exit(struct trap *t)
 
 /* --- execve(2) ----------------------------------------------------------------------- */
 
+/* path: what is to be executed in place of what the program asked for, or NULL. */
 static int do_execve(void *ctx, const char *path, char *const *argv, char *const *env)
 {
-	(void)ctx;
-	return (int)SYS3(SYS_execve, path, argv, env);
+	const struct trap *t = ctx;
+
+	if (path)
+		return (int)SYS3(SYS_execve, path, argv, env);
+	return (int)SYS5(SYS_execveat, t->arg[0], t->arg[1], argv, env, t->arg[4]);
 }
 
 static bool is_own_exe(const char *path)
@@ -81,30 +85,31 @@ static bool is_own_exe(const char *path)
 	return *path == *own;
 }
 
-/*
- * The new program inherits the signal mask, so it is first made the program's.
- * Only what the kernel would find with a path alone is looked into.
- */
+/* Bad pointers are the kernel's to refuse. */
+static bool readable(const unsigned long *a)
+{
+	unsigned long first;
+
+	return trap_read(&first, a[0], 1) == 0 && (!a[1] || trap_read(&first, a[1], 8) == 0) &&
+	       (!a[2] || trap_read(&first, a[2], 8) == 0);
+}
+
+/* The new program inherits the signal mask, so it is first made this program's. */
 enum verdict trap_execve(struct trap *t)
 {
-	unsigned long all = ~(FAULTS | SIGBIT(SIGSYS)), first = 0;
-	const unsigned long *a = t->arg;
-	const char *path;
+	unsigned long all = ~(FAULTS | SIGBIT(SIGSYS));
+	bool at = t->nr == SYS_execveat;
+	const unsigned long *a = t->arg + at;
+	const char *path = (const char *)a[0];
 	long r;
 
-	if (t->nr == SYS_execveat) {
-		if ((int)a[0] != AT_FDCWD || a[4])
-			return PASS;
-		a++;
-	}
-	/* A bad pointer: the kernel's to refuse. */
-	if (trap_read(&first, a[0], 1) < 0 || (a[1] && trap_read(&first, a[1], 8) < 0) ||
-	    (a[2] && trap_read(&first, a[2], 8) < 0))
+	if (!readable(a))
 		return PASS;
-	path = (const char *)a[0];
+	if (is_own_exe(path))
+		path = trap_program;
 	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &t->uc->uc_sigmask, NULL, 8);
-	r = launch(is_own_exe(path) ? trap_program : path, (char *const *)a[1],
-		   (char *const *)a[2], do_execve, NULL);
+	r = launch_at(at ? (int)t->arg[0] : AT_FDCWD, path, at ? (int)t->arg[4] : 0,
+		      (char *const *)a[1], (char *const *)a[2], do_execve, t);
 	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8);
 	return trap_return(t, r);
 }

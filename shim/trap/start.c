@@ -15,6 +15,7 @@
 #include <sys/rseq.h>
 #include <unistd.h>
 
+#include "../launch.h"
 #include "../plan.h"
 #include "trap.h"
 
@@ -139,11 +140,13 @@ int shim_main(int argc, char **argv, char **env)
 	if (!realpath(path, trap_program))
 		strncpy(trap_program, path, sizeof(trap_program) - 1);
 	err = trap_load(path, &image, &why);
+	if (!strncmp(path, LAUNCH_FD, strlen(LAUNCH_FD)))
+		close(atoi(path + strlen(LAUNCH_FD)));
 	if (err)
 		return fail(why, -err);
 	trap_brk_start = image.brk;
-	name = strrchr(path, '/');
-	prctl(PR_SET_NAME, name ? name + 1 : path);
+	name = strrchr(trap_program, '/');
+	prctl(PR_SET_NAME, name ? name + 1 : trap_program);
 	dl_iterate_phdr(find_text, (void *)trap_start);
 	err = trap_threads_init();
 	if (err)
