@@ -87,8 +87,8 @@ int msr_kvm_set(struct vcpu *v, u32 index, u64 val, bool host)
 		v->kvm_poll_control = val;
 		return 0;
 	case MSR_KVM_PV_EOI_EN:
-		if (!v->lapic)
-			return val & 1;
+		if (!v->lapic)	/* the kernel takes it, and nothing comes of it */
+			return !!(val & 2);
 		return pv_eoi_set(v, val);
 	case MSR_KVM_ASYNC_PF_EN:
 		/* Not offered: it may only be switched off. */

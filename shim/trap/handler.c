@@ -28,7 +28,12 @@
 #define PAGE 4096ul
 
 unsigned long trap_text, trap_text_size;
-int trap_pid;
+bool trap_filtered;
+
+static struct {
+	int pid;
+	char rest[PAGE - sizeof(int)];
+} own_page __attribute__((aligned(PAGE), used)) __asm__("trap_pid");
 
 void *trap_sigsys(int sig, siginfo_t *info, ucontext_t *uc);
 

@@ -6,7 +6,8 @@
  * syscall user dispatch (Linux's admin-guide/syscall-user-dispatch.rst) and
  * jumps to it. From then on every system call from outside the shim's own code
  * arrives as SIGSYS (handler.c). Most are sent back to be made from a stub
- * inside the shim (entry.S), as if nothing had happened.
+ * inside the shim (entry.S), as if nothing had happened. A seccomp filter can do
+ * the same (filter.c).
  *
  * Most of this runs on the program's thread with the program's FS base, so
  * without the C library: no errno, no thread-local variable, no malloc. What
@@ -82,8 +83,13 @@ long trap_on_stack(long (*fn)(void *), void *arg, void *stack_top);
 
 /* Where the shim's code is: system calls from there are not dispatched. */
 extern unsigned long trap_text, trap_text_size;
-/* The process that owns this memory; 0 in a child made by fork until it is known. */
+/*
+ * The process that owns this memory; 0 in a child made by fork until it is
+ * known. On a page of its own, for the kernel to clear.
+ */
 extern int trap_pid;
+/* A seccomp filter traps, not syscall user dispatch. */
+extern bool trap_filtered;
 
 /* --- the calls (files.c, signals.c, process.c) ---------------------------------------------- */
 
@@ -115,6 +121,12 @@ enum verdict trap_prctl(struct trap *t);
  */
 struct stub_args *trap_push_args(struct trap *t);
 void trap_set_args(struct trap *t);
+
+/* True for a call that the filter must trap. */
+bool trap_by_filter(unsigned int nr);
+#define TRAP_FILTER_DATA 0x4b56		/* which filter it was, in si_errno */
+/* Traps the calls from [start, end). 0 or -errno. */
+int trap_filter_on(unsigned long start, unsigned long end);
 
 /* --- signals (signals.c) ------------------------------------------------------------------------ */
 
@@ -167,7 +179,7 @@ struct image {
 	unsigned long entry;		/* where to begin: the interpreter's, if there is one */
 	unsigned long program_entry, phdr, base;
 	unsigned long phnum;
-	unsigned long brk;		/* the end of its data */
+	unsigned long start, brk;	/* its segments: the first byte, and behind the last */
 };
 
 /* Maps the program at path and its interpreter. 0, or -errno with *why what failed. */
