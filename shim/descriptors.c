@@ -22,15 +22,15 @@
 
 static int table_owner;		/* process id */
 
-void shim_forked(void)
+static void take_table(void)
 {
 	table_owner = (int)SYS0(SYS_getpid);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-	shim_forked();
-	pthread_atfork(NULL, NULL, shim_forked);
+	take_table();
+	pthread_atfork(NULL, NULL, take_table);
 }
 
 bool shim_table_is_ours(void)
