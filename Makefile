@@ -4,18 +4,21 @@
 BUILD ?= build
 SANITIZE_BUILD ?= build-sanitize
 JOBS ?= $(shell nproc)
-export ANYKVM ?= $(CURDIR)/$(BUILD)/anykvm
+export ANYKVM ?= $(abspath $(BUILD))/anykvm
 # The system's Python, which has pytest from its package.
 export PATH := /usr/bin:$(PATH)
 
 all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS) programs
+
+everything: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS)
 
 help:
 	@echo 'make                builds $(BUILD)/anykvm (installing the packages it lacks)'
 	@echo 'make run            boots a Debian kernel to a shell on this terminal'
-	@echo 'make test           every test: unit, native comparison, KVM selftests, whole guests'
-	@echo 'make test-unit, test-native, test-api, test-guests   one suite of them'
+	@echo 'make test           every test: unit, native comparison, KVM selftests, QEMU, whole guests'
+	@echo 'make test-unit, test-native, test-api, test-exec, test-guests   one suite of them'
 	@echo 'make test-sanitize  all but api, under the address and undefined-behaviour sanitizers'
 	@echo 'make bench          a table of anykvm beside QEMU TCG and the host itself'
 	@echo 'make deps           installs the Debian packages that all of this needs'
@@ -36,11 +39,11 @@ run: all
 	@scripts/deps guests
 	@scripts/run $(RUN_ARGS)
 
-test: all
+test: everything
 	@scripts/deps all
 	@tests/run $(SUITES)
 
-test-unit test-native test-api test-guests: all
+test-unit test-native test-api test-exec test-guests: everything
 	@scripts/deps all
 	@tests/run $(@:test-%=%)
 
@@ -56,4 +59,4 @@ bench: all
 clean:
 	rm -rf $(BUILD) $(SANITIZE_BUILD)
 
-.PHONY: all help deps run test test-unit test-native test-api test-guests test-sanitize bench clean
+.PHONY: all everything help deps run test test-unit test-native test-api test-exec test-guests test-sanitize bench clean

@@ -24,6 +24,7 @@
 #define ANYKVM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -84,6 +85,20 @@ bool anykvm_known(int fd);
 
 /* The lowest number from fd on of which anykvm_known() is true, or -1. */
 int anykvm_next(int fd);
+
+/*
+ * For a caller that keeps all signals of its thread blocked and wants those
+ * outside *mask (bit n - 1 for signal n) to end KVM_RUN all the same. Applies to
+ * KVM_RUN of the calling thread until the next call; NULL ends it. *mask is
+ * read then.
+ */
+void anykvm_signal_mask(const uint64_t *mask);
+
+/*
+ * To be called in a child process that was made without fork() of the C
+ * library, before anything else of this library.
+ */
+void anykvm_forked(void);
 
 /*
  * Another descriptor of the same object, as dup(2), which must be closed too.

@@ -22,15 +22,15 @@
 
 static int table_owner;		/* process id */
 
-static void take_table(void)
+void shim_forked(void)
 {
 	table_owner = (int)SYS0(SYS_getpid);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-	take_table();
-	pthread_atfork(NULL, NULL, take_table);
+	shim_forked();
+	pthread_atfork(NULL, NULL, shim_forked);
 }
 
 bool shim_table_is_ours(void)

@@ -21,6 +21,7 @@
 #define KVM_MAJOR 10
 #define KVM_MINOR 232
 #define DEVICE_MODE (S_IFCHR | 0666)
+#define LOWEST_ADDRESS 4096	/* what vm.mmap_min_addr is at least */
 #define DEVICE_INO 0x6b766d	/* any that stays the same */
 
 static const char name[] = "/dev/kvm";
@@ -49,7 +50,7 @@ bool device_is(int dir, const char *path)
 {
 	size_t len;
 
-	if (!path)
+	if ((uintptr_t)path < LOWEST_ADDRESS)	/* the kernel's to refuse */
 		return false;
 	for (len = 0; path[len] == name[len]; len++)
 		if (!path[len])
@@ -126,7 +127,7 @@ bool device_is_fd(int fd)
 
 bool device_is_at(int dir, const char *path, int flags)
 {
-	if (flags & AT_EMPTY_PATH && path && !*path)
+	if (flags & AT_EMPTY_PATH && (uintptr_t)path >= LOWEST_ADDRESS && !*path)
 		return device_is_fd(dir);
 	return device_is(dir, path);
 }

@@ -165,61 +165,31 @@ int execle(const char *path, const char *arg, ...)
 
 /* --- by descriptor ----------------------------------------------------------------------- */
 
-struct by_fd {
-	int fd, flags;
-	char path[32];
+struct at {
+	int dir;
+	const char *path;
+	int flags;
 };
 
 static int do_execveat(void *ctx, const char *path, char *const *argv, char *const *env)
 {
-	struct by_fd *b = ctx;
+	const struct at *at = ctx;
 
-	if (path != b->path)	/* the loader, or a script's interpreter */
+	if (path)
 		return NEXT(execve)(path, argv, env);
-	return NEXT(execveat)(b->fd, "", argv, env, b->flags);
-}
-
-/* The loader opens the program again, so a descriptor must outlive the execution. */
-static int exec_fd(int fd, char *const argv[], char *const env[], int flags)
-{
-	struct by_fd b = { fd, flags, "" };
-	int copy, r;
-
-	snprintf(b.path, sizeof(b.path), "/proc/self/fd/%d", fd);
-	if (!(fcntl(fd, F_GETFD) & FD_CLOEXEC))
-		return launch(b.path, argv, env, do_execveat, &b);
-	copy = dup(fd);
-	snprintf(b.path, sizeof(b.path), "/proc/self/fd/%d", copy);
-	r = launch(b.path, argv, env, do_execveat, &b);
-	if (copy >= 0) {
-		int saved = errno;
-
-		close(copy);
-		errno = saved;
-	}
-	return r;
-}
-
-int fexecve(int fd, char *const argv[], char *const env[])
-{
-	return exec_fd(fd, argv, env, AT_EMPTY_PATH);
+	return NEXT(execveat)(at->dir, at->path, argv, env, at->flags);
 }
 
 int execveat(int dir, const char *path, char *const argv[], char *const env[], int flags)
 {
-	char full[PATH_MAX];
+	struct at at = { dir, path, flags };
 
-	if (flags & AT_EMPTY_PATH && !*path)
-		return exec_fd(dir, argv, env, flags);
-	if (flags)
-		return NEXT(execveat)(dir, path, argv, env, flags);
-	if (*path == '/' || dir == AT_FDCWD)
-		return execve(path, argv, env);
-	if (snprintf(full, sizeof(full), "/proc/self/fd/%d/%s", dir, path) >= PATH_MAX) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return execve(full, argv, env);
+	return launch_at(dir, path, flags, argv, env, do_execveat, &at);
+}
+
+int fexecve(int fd, char *const argv[], char *const env[])
+{
+	return execveat(fd, "", argv, env, AT_EMPTY_PATH);
 }
 
 /* --- spawning ---------------------------------------------------------------------------- */

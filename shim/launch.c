@@ -86,3 +86,61 @@ int launch(const char *path, char *const *argv, char *const *env, launch_fn go, 
 		return go(ctx, path, argv, env);
 	}
 }
+
+/* --- by descriptor ------------------------------------------------------------------ */
+
+struct by_fd {
+	launch_fn go;
+	void *ctx;
+	int fd;
+	char name[sizeof(LAUNCH_FD) + 12];
+};
+
+static void write_name(struct by_fd *b)
+{
+	char digits[12], *to = b->name + sizeof(LAUNCH_FD) - 1;
+	int n = 0, fd = b->fd;
+
+	shim_copy(b->name, LAUNCH_FD, sizeof(LAUNCH_FD));
+	do {
+		digits[n++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd);
+	while (n)
+		*to++ = digits[--n];
+	*to = 0;
+}
+
+/* The loader finds the program by its descriptor, which must outlive the execution. */
+static int go_by_fd(void *ctx, const char *path, char *const *argv, char *const *env)
+{
+	struct by_fd *b = ctx;
+
+	if (path == b->name)
+		return b->go(b->ctx, NULL, argv, env);
+	SYS3(SYS_fcntl, b->fd, F_SETFD, 0);
+	return b->go(b->ctx, path, argv, env);
+}
+
+int launch_at(int dir, const char *path, int flags, char *const *argv, char *const *env,
+	      launch_fn go, void *ctx)
+{
+	struct by_fd b = { .go = go, .ctx = ctx };
+	int r;
+
+	if (!(flags & AT_EMPTY_PATH && !*path) && (dir == AT_FDCWD || *path == '/') && !flags)
+		return launch(path, argv, env, go, ctx);
+	if (flags & AT_EMPTY_PATH && !*path)
+		b.fd = (int)SYS3(SYS_fcntl, dir, F_DUPFD_CLOEXEC, 0);
+	else
+		b.fd = (int)SYS4(SYS_openat, dir, path, O_RDONLY | O_CLOEXEC, 0);
+	if (b.fd < 0 || flags & ~AT_EMPTY_PATH) {
+		r = go(ctx, NULL, argv, env);
+	} else {
+		write_name(&b);
+		r = launch(b.name, argv, env, go_by_fd, &b);
+	}
+	if (b.fd >= 0)
+		SYS1(SYS_close, b.fd);
+	return r;
+}

@@ -13,4 +13,14 @@ typedef int (*launch_fn)(void *ctx, const char *path, char *const *argv, char *c
  */
 int launch(const char *path, char *const *argv, char *const *env, launch_fn go, void *ctx);
 
+/*
+ * The same for execveat(2). Where that itself is to be called, go gets NULL as
+ * path.
+ */
+int launch_at(int dir, const char *path, int flags, char *const *argv, char *const *env,
+	      launch_fn go, void *ctx);
+
+/* What the loader closes when it has loaded the program from there. */
+#define LAUNCH_FD "/proc/thread-self/fd/"
+
 #endif

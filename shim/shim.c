@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "shim.h"
 
@@ -25,13 +26,21 @@ void *shim_next(void **cache, const char *name)
 	return fn;
 }
 
+extern const char shim_start[];
+
 /* ld.so takes a list of names with blanks or colons between them. */
 __attribute__((constructor)) static void find_path(void)
 {
-	Dl_info info;
+	const char *name = "/proc/self/exe";
 	char path[PATH_MAX];
+	Dl_info info;
 
-	if (!dladdr(shim_path, &info) || !info.dli_fname || !realpath(info.dli_fname, path))
+	if (getauxval(AT_ENTRY) != (unsigned long)shim_start) {	/* we were preloaded */
+		if (!dladdr(shim_path, &info) || !info.dli_fname)
+			return;
+		name = info.dli_fname;
+	}
+	if (!realpath(name, path))
 		return;
 	if (!strpbrk(path, ": ") && strlen(path) < sizeof(shim_path))
 		strcpy(shim_path, path);

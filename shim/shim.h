@@ -54,6 +54,8 @@ bool device_is_at(int dir, const char *path, int flags);
  * stays open in its parent.
  */
 bool shim_table_is_ours(void);
+/* In a child that was not made by the C library's fork. */
+void shim_forked(void);
 /* Descriptor fd was made or replaced by a copy of from. */
 void shim_copied(int from, int fd);
 /* Drops fd from the library's table ahead of close(2): true when that closed it. */

@@ -114,3 +114,13 @@ int anykvm_next(int fd)
 {
 	return api_next(fd);
 }
+
+void anykvm_signal_mask(const uint64_t *mask)
+{
+	host_signal_base(mask);
+}
+
+void anykvm_forked(void)
+{
+	host_forked();
+}

@@ -52,8 +52,6 @@ HANDLER(run)
 	if (arg)
 		return -EINVAL;
 	v->has_run = true;
-	if (unlikely(v->kvm_steal_time & 1))
-		steal_time_update(v);
 	if (likely(!(give | r->kvm_dirty_regs)))
 		return vcpu_run(v);
 	if ((give | r->kvm_dirty_regs) & ~(u64)KVM_SYNC_FIELDS)
@@ -275,10 +273,6 @@ HANDLER(set_mce)
 	return vcpu_set_mce(self, buf);
 }
 
-/*
- * TPR accesses are never reported, as none of ours is slow, so no guest is
- * patched to use the page that KVM_SET_VAPIC_ADDR names.
- */
 HANDLER(tpr_access_reporting)
 {
 	const struct kvm_tpr_access_ctl *c = buf;
@@ -293,12 +287,16 @@ HANDLER(tpr_access_reporting)
 HANDLER(set_vapic_addr)
 {
 	struct vcpu *v = self;
+	u32 token;
+	long r;
 
 	UNUSED(arg);
 	if (!v->lapic)
 		return -EINVAL;
-	host_memcpy(&v->vapic_addr, buf, sizeof(v->vapic_addr));
-	return 0;
+	token = vm_slots_begin(v->vm);
+	r = vapic_set(v, ((struct kvm_vapic_addr *)buf)->vapic_addr);
+	vm_slots_end(v->vm, token);
+	return r;
 }
 
 HANDLER(set_signal_mask)

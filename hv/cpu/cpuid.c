@@ -143,6 +143,8 @@ void vcpu_cpuid_update(struct vcpu *v)
 		return;
 	change(v, FEAT_OSXSAVE, v->cr4 & X86_CR4_OSXSAVE);
 	change(v, FEAT_APIC, v->apic_base & BIT(11));
+	if (v->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		change(v, FEAT_PV_UNHALT, false);
 	if (v->vm->disabled_quirks & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)
 		change(v, FEAT_MWAIT, v->misc_enable & BIT64(18));
 	e = find(v, 0xd, 0);

@@ -137,8 +137,7 @@ static int deliver_interrupt(struct vcpu *v)
 	int vector;
 
 	if (irq_pending(v) < 0) {
-		/* User space waits for the moment when it could inject. */
-		v->irq_blocked = v->run->request_interrupt_window && !v->vm->pic;
+		v->irq_blocked = false;
 		return 0;
 	}
 	if (!v->irq_enable || v->irq_shadow) {

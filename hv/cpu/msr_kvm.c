@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * KVM's own MSRs: the clock, steal time, and those of features that are not
- * offered, which may only be switched off (KVM documentation x86/msr).
+ * KVM's own MSRs: the clock, steal time, PV EOI, and those of features that are
+ * not offered, which may only be switched off (KVM documentation x86/msr).
  */
+#include "../irq/irq.h"
 #include "msr.h"
 #include "state.h"
 
@@ -48,23 +49,15 @@ int msr_kvm_get(struct vcpu *v, u32 index, u64 *val)
 	case MSR_KVM_POLL_CONTROL:
 		*val = v->kvm_poll_control;
 		return 0;
-	case MSR_KVM_ASYNC_PF_EN:
 	case MSR_KVM_PV_EOI_EN:
+		*val = v->kvm_pv_eoi;
+		return 0;
+	case MSR_KVM_ASYNC_PF_EN:
 	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
 		*val = 0;
 		return 0;
 	}
 	return MSR_UNKNOWN;
-}
-
-static int set_steal_time(struct vcpu *v, u64 val)
-{
-	if (val & 0x3e)
-		return 1;
-	v->kvm_steal_time = val;
-	v->steal_tsc = 0;
-	steal_time_update(v);
-	return 0;
 }
 
 int msr_kvm_set(struct vcpu *v, u32 index, u64 val, bool host)
@@ -87,15 +80,18 @@ int msr_kvm_set(struct vcpu *v, u32 index, u64 val, bool host)
 			pvclock_update(v);
 		return 0;
 	case MSR_KVM_STEAL_TIME:
-		return set_steal_time(v, val);
+		return steal_time_set(v, val);
 	case MSR_KVM_POLL_CONTROL:
 		if (val > 1)
 			return 1;
 		v->kvm_poll_control = val;
 		return 0;
-	case MSR_KVM_ASYNC_PF_EN:
 	case MSR_KVM_PV_EOI_EN:
-		/* Not offered: they may only be switched off. */
+		if (!v->lapic)	/* the kernel takes it, and nothing comes of it */
+			return !!(val & 2);
+		return pv_eoi_set(v, val);
+	case MSR_KVM_ASYNC_PF_EN:
+		/* Not offered: it may only be switched off. */
 		return val & 1;
 	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
 		return 0;

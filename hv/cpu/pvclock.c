@@ -140,41 +140,6 @@ void pvclock_update(struct vcpu *v)
 	vcpu_write(v, gpa, &t.version, sizeof(t.version));
 }
 
-/* struct kvm_steal_time, whose first three members we write. */
-struct steal_time {
-	u64 steal;
-	u32 version, flags;
-};
-
-#define STEAL_INTERVAL_NS 100000
-
-void steal_time_update(struct vcpu *v)
-{
-	u64 gpa = v->kvm_steal_time & ~63ull, now, waited;
-	struct steal_time s;
-
-	if (!(v->kvm_steal_time & 1))
-		return;
-	now = host_rdtsc();
-	if (v->steal_tsc && now - v->steal_tsc < STEAL_INTERVAL_NS / 1000 * host_tsc_khz() / 1000)
-		return;
-	waited = host_run_delay_ns();
-	if (vm_read(v->vm, gpa, &s, sizeof(s)))
-		return;
-	s.version = (s.version + 1) | 1;
-	if (vcpu_write(v, gpa + 8, &s.version, sizeof(s.version)))
-		return;
-	/* Another thread's delay is another count: it starts anew. */
-	if (v->steal_tsc && waited > v->steal_seen) {
-		s.steal += waited - v->steal_seen;
-		vcpu_write(v, gpa, &s.steal, sizeof(s.steal));
-	}
-	v->steal_seen = waited;
-	v->steal_tsc = now;
-	s.version++;
-	vcpu_write(v, gpa + 8, &s.version, sizeof(s.version));
-}
-
 /* What to add to kvmclock to get the time of day. */
 void pvclock_write_wall_clock(struct vcpu *v, u64 gpa)
 {

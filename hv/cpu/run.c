@@ -10,6 +10,7 @@
 #include "../soft/mmu/mmu.h"
 #include "../vm/vm.h"
 #include "run.h"
+#include "state.h"
 
 #define HALT_POLL_NS 20000ull
 #define DR6_BS BIT64(14)
@@ -81,12 +82,14 @@ static void sleep_until_woken(struct vcpu *v)
 {
 	u64 deadline = v->lapic ? lapic_timer_deadline(v) : 0;
 
+	steal_time_stop(v);
 	__atomic_store_n(&v->halt_word, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (!(__atomic_load_n(&v->request, __ATOMIC_SEQ_CST) & ~REQ_ENGINE) && !wakes(v) &&
 	    !must_exit(v))
 		host_futex_wait(&v->halt_word, 0, deadline);
 	__atomic_store_n(&v->sleeping, 0, __ATOMIC_SEQ_CST);
+	steal_time_start(v);
 	if (v->lapic)
 		lapic_timer_poll(v);
 }
@@ -218,8 +221,12 @@ static int ring_full_exit(struct vcpu *v)
 /* User space wants to know when it may KVM_INTERRUPT, and it may. */
 static bool window_exit(struct vcpu *v)
 {
-	if (v->vm->pic || !v->run->request_interrupt_window || !irq_user_ready(v))
+	if (v->vm->pic || !v->run->request_interrupt_window)
 		return false;
+	if (!irq_user_ready(v)) {
+		v->irq_blocked = true;	/* have a look when RFLAGS.IF becomes 1 */
+		return false;
+	}
 	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 	v->stat.request_irq_exits++;
 	return true;
@@ -269,6 +276,18 @@ static int after_run(struct vcpu *v, enum engine_exit why)
 	}
 }
 
+static int run_guest(struct vcpu *v)
+{
+	enum engine_exit why;
+
+	if (irq_in_guest_memory(v))
+		irq_to_guest(v);
+	why = v->vm->engine->run(v);
+	if (irq_in_guest_memory(v))
+		irq_from_guest(v);
+	return after_run(v, why);
+}
+
 static int one_round(struct vcpu *v)
 {
 	int r;
@@ -279,6 +298,7 @@ static int one_round(struct vcpu *v)
 		return -EINTR;
 	}
 	vcpu_take_requests(v);
+	steal_time_poll(v);
 	if (unlikely(v->wants))
 		return wanted_exit(v);
 	if (unlikely(v->mp_state != KVM_MP_STATE_RUNNABLE)) {
@@ -300,7 +320,7 @@ static int one_round(struct vcpu *v)
 		return r;
 	if (window_exit(v))
 		return 1;
-	return after_run(v, v->vm->engine->run(v));
+	return run_guest(v);
 }
 
 /*
@@ -320,7 +340,7 @@ static int finish_last(struct vcpu *v)
 		return r;
 	/* The instruction starts again with the answer, ahead of any event. */
 	vcpu_take_requests(v);
-	return after_run(v, v->vm->engine->run(v));
+	return run_guest(v);
 }
 
 static int run_loop(struct vcpu *v)
@@ -345,6 +365,7 @@ int vcpu_run(struct vcpu *v)
 	__atomic_store_n(&v->thread, host_gettid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	v->vm->engine->entered(v);
+	steal_time_start(v);
 	if (wait) {	/* as the kernel: the first KVM_RUN of such a vCPU ends when it starts */
 		r = block(v);
 		r = r ? r : -EAGAIN;
@@ -356,6 +377,7 @@ int vcpu_run(struct vcpu *v)
 	if (v->halted_inside && v->mp_state == KVM_MP_STATE_HALTED)
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 	v->halted_inside = false;
+	steal_time_stop(v);
 	publish(v);
 	__atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->thread, 0, __ATOMIC_RELAXED);

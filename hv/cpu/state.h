@@ -35,6 +35,7 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 #define FEAT_SSBD FEATURE(7, 0, CPUID_EDX, 31)
 #define FEAT_XSAVEC FEATURE(0xd, 1, CPUID_EAX, 1)
 #define FEAT_XSAVES FEATURE(0xd, 1, CPUID_EAX, 3)
+#define FEAT_PV_UNHALT FEATURE(0x40000001, 0, CPUID_EAX, 7)	/* of KVM's leaves */
 #define FEAT_OSVW FEATURE(0x80000001, 0, CPUID_ECX, 9)
 #define FEAT_NX FEATURE(0x80000001, 0, CPUID_EDX, 20)
 #define FEAT_RDTSCP FEATURE(0x80000001, 0, CPUID_EDX, 27)
@@ -181,8 +182,14 @@ void pvclock_set(struct vm *vm, u64 ns);
 void pvclock_get(struct vm *vm, struct kvm_clock_data *c);
 int pvclock_set_data(struct vm *vm, const struct kvm_clock_data *c);
 
-/* Tells the guest how long its thread waited for a processor (MSR_KVM_STEAL_TIME). */
-void steal_time_update(struct vcpu *v);
+/*
+ * Steal time (cpu/steal_time.c): v begins or ends to run, on its own thread in
+ * KVM_RUN; a look from time to time in between; and the MSR: 0 or 1.
+ */
+void steal_time_start(struct vcpu *v);
+void steal_time_stop(struct vcpu *v);
+void steal_time_poll(struct vcpu *v);
+int steal_time_set(struct vcpu *v, u64 val);
 
 /* A new vCPU's MSRs and registers. */
 void vcpu_power_up(struct vcpu *v);

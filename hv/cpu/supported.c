@@ -27,11 +27,12 @@ struct mask {
 
 static const struct mask masks[] = {
 	/* SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND;
-	 * PCID x2APIC TSC-deadline, and that there is a hypervisor */
+	 * PCID x2APIC, and that there is a hypervisor. The TSC deadline is the caller's to add
+	 * where the APIC is ours (KVM_CAP_TSC_DEADLINE_TIMER). */
 	{ 1, 0, CPUID_ECX,
 	  B(0) | B(1) | B(9) | B(12) | B(13) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) |
 		  B(28) | B(29) | B(30),
-	  B(17) | B(21) | B(24) | B(31) },
+	  B(17) | B(21) | B(31) },
 	/* FPU..CX8, MMX FXSR SSE SSE2 self-snoop; VME DE PSE MSR PAE MCE APIC SEP MTRR PGE
 	 * MCA PAT PSE36 */
 	{ 1, 0, CPUID_EDX,
@@ -335,7 +336,10 @@ static int add_hypervisor(struct list *l)
 	if (!e)
 		return -E2BIG;
 	e->eax = B(KVM_FEATURE_CLOCKSOURCE) | B(KVM_FEATURE_NOP_IO_DELAY) |
-		 B(KVM_FEATURE_CLOCKSOURCE2) | B(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+		 B(KVM_FEATURE_CLOCKSOURCE2) | B(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) |
+		 B(KVM_FEATURE_PV_EOI) | B(KVM_FEATURE_PV_UNHALT) | B(KVM_FEATURE_PV_TLB_FLUSH) |
+		 B(KVM_FEATURE_PV_SEND_IPI) | B(KVM_FEATURE_POLL_CONTROL) |
+		 B(KVM_FEATURE_PV_SCHED_YIELD);
 	if (host_run_delay_ns())
 		e->eax |= B(KVM_FEATURE_STEAL_TIME);
 	return 0;

@@ -272,6 +272,8 @@ struct vcpu {
 	/* The instruction that user space completes, and where it goes on: vcpu_skip(). */
 	u64 exit_rip, next_rip;
 	u64 steal_seen, steal_tsc;	/* the thread's run delay (ns) when it was last told */
+	bool steal_stopped;	/* the guest's memory says that it does not run */
+	bool pv_eoi_pending;	/* irq/pv.c: the guest may end its interrupt in memory */
 	struct stats *stats;	/* vm/stats.c */
 
 	u8 wants;		/* WANT_*; with REQ_EVENT */
@@ -407,7 +409,10 @@ void vcpu_reset(struct vcpu *v, bool init);
 u64 vcpu_guest_tsc(struct vcpu *v);
 u64 vcpu_guest_to_host_tsc(struct vcpu *v, u64 guest);
 
-/* kvmclock, steal time (cpu/pvclock.c). */
+/* The hypercall that the registers hold: 0: answered; 1: v->run is filled for user space. */
+int vcpu_hypercall(struct vcpu *v, u64 next_rip);
+
+/* kvmclock (cpu/pvclock.c). */
 void pvclock_update(struct vcpu *v);
 void pvclock_write_wall_clock(struct vcpu *v, u64 gpa);
 

@@ -58,6 +58,15 @@ static inline int host_memcmp(const void *a, const void *b, size_t n)
 int host_copy_from_user(void *dst, u64 src, size_t n);
 int host_copy_to_user(u64 dst, const void *src, size_t n);
 
+/*
+ * The same, without a system call when the calling thread is in KVM_RUN
+ * (between host_signal_enter and _leave), for guest memory.
+ */
+int host_copy_from_guest(void *dst, u64 src, size_t n);
+int host_copy_to_guest(u64 dst, const void *src, size_t n);
+/* Exchanges a byte of guest memory atomically: the old value, or -EFAULT. Only in KVM_RUN. */
+int host_guest_swap8(u64 addr, u8 val);
+
 /* True when every page of [hva, hva + size) is mapped in this process. */
 bool host_range_mapped(u64 hva, u64 size);
 
@@ -100,6 +109,9 @@ u32 host_gettid(void);
  */
 bool host_signal_pending(void);
 
+/* True between host_signal_enter() and host_signal_leave() on this thread. */
+bool host_in_run(void);
+
 /*
  * KVM_RUN's bracket. Between the two, a signal whose handler is about to run
  * on the calling thread calls kick(arg) first, in signal context; kick must be
@@ -112,6 +124,11 @@ bool host_signal_pending(void);
  */
 void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask);
 void host_signal_leave(void);
+/*
+ * The calling thread has all signals blocked, and *mask is to count as its mask
+ * in the bracket. NULL: its mask is what it is.
+ */
+void host_signal_base(const u64 *mask);
 
 /*
  * Around every call into the library: an asynchronous pthread_cancel() of the
@@ -195,6 +212,8 @@ u32 host_cpu_count(void);
 u64 host_run_delay_ns(void);
 /* Changes in a child made by fork. */
 u32 host_fork_count(void);
+/* In a child that was not made by the C library's fork. */
+void host_forked(void);
 /* Around every fork: before in the parent, after in the parent and in the child. */
 void host_at_fork(void (*before)(void), void (*after)(void));
 /* Sets the C library's errno. */

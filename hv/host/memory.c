@@ -117,6 +117,21 @@ int host_copy_to_user(u64 dst, const void *src, size_t n)
 	return copy_self(SYS_process_vm_writev, (void *)src, dst, n);
 }
 
+/* guest.S */
+int host_guest_move(void *dst, const void *src, size_t n);
+
+int host_copy_from_guest(void *dst, u64 src, size_t n)
+{
+	return host_in_run() ? host_guest_move(dst, (const void *)src, n) :
+			       host_copy_from_user(dst, src, n);
+}
+
+int host_copy_to_guest(u64 dst, const void *src, size_t n)
+{
+	return host_in_run() ? host_guest_move((void *)dst, src, n) :
+			       host_copy_to_user(dst, src, n);
+}
+
 /* msync with MS_ASYNC does nothing but look whether everything is mapped. */
 bool host_range_mapped(u64 hva, u64 size)
 {

@@ -49,6 +49,8 @@ struct watch {
 	void *arg;
 	u64 old_mask;
 	u64 kept;		/* let through by KVM_SET_SIGNAL_MASK only to kick */
+	bool based;		/* host_signal_base() */
+	u64 base;
 };
 
 static __thread struct watch watch __attribute__((tls_model("initial-exec")));
@@ -112,6 +114,9 @@ static bool is_function(void (*h)(int, siginfo_t *, void *))
 
 static void trampoline(int sig, siginfo_t *info, void *ucontext);
 
+/* guest.S */
+extern const u8 host_guest_first[], host_guest_end[], host_guest_fault[];
+
 /* --- handling -------------------------------------------------------------- */
 
 /* Leaves sig blocked and pending when the handler returns. */
@@ -149,7 +154,13 @@ static bool offer_fault(int sig, siginfo_t *info, ucontext_t *uc)
 	struct host_fault f;
 	int i;
 
-	if (!hook || info->si_code <= 0)
+	if (info->si_code <= 0)
+		return false;
+	if ((u64)regs[REG_RIP] - (u64)host_guest_first < (u64)(host_guest_end - host_guest_first)) {
+		regs[REG_RIP] = (greg_t)(u64)host_guest_fault;
+		return true;
+	}
+	if (!hook)
 		return false;
 	f.signal = sig;
 	f.code = info->si_code;
@@ -335,14 +346,16 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask)
 	watch.kick = kick;
 	watch.arg = arg;
 	watch.kept = 0;
-	watch.masked = mask != NULL;
+	watch.masked = mask || watch.based;
 	if (fault_hook && !watch.faults_open) {
 		set_mask(SIG_UNBLOCK, FAULTS);
 		watch.faults_open = true;
 	}
-	if (mask) {
+	if (watch.masked)
 		watch.old_mask = set_mask(SIG_BLOCK, 0);
-		watch.kept = watch.old_mask & ~*mask & ~unblockable;
+	if (mask) {
+		watch.kept = watch.based ? watch.base : watch.old_mask;
+		watch.kept &= ~*mask & ~unblockable;
 		missing = watch.kept & ~__atomic_load_n(&wrapped, __ATOMIC_RELAXED);
 		for (; missing; missing &= missing - 1)
 			wrap_now(__builtin_ctzll(missing) + 1, true);
@@ -351,8 +364,15 @@ void host_signal_enter(void (*kick)(void *), void *arg, const u64 *mask)
 	watch.active = true;
 	cancel_enter(kick, arg);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (watch.masked)
+		set_mask(SIG_SETMASK, (mask ? *mask : watch.base) & ~(fault_hook ? FAULTS : 0));
+}
+
+void host_signal_base(const u64 *mask)
+{
+	watch.based = mask != NULL;
 	if (mask)
-		set_mask(SIG_SETMASK, fault_hook ? *mask & ~FAULTS : *mask);
+		watch.base = *mask;
 }
 
 void host_signal_leave(void)
@@ -363,6 +383,11 @@ void host_signal_leave(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	watch.active = false;
 	watch.masked = false;
+}
+
+bool host_in_run(void)
+{
+	return watch.active && __atomic_load_n(&fault_hook, __ATOMIC_RELAXED);
 }
 
 bool host_signal_pending(void)

@@ -102,7 +102,7 @@ u64 host_run_delay_ns(void)
 
 static u32 forks;
 
-static void forked(void)
+void host_forked(void)
 {
 	forks++;
 }
@@ -112,7 +112,7 @@ u32 host_fork_count(void)
 	static u32 installed;
 
 	if (!__atomic_exchange_n(&installed, 1, __ATOMIC_RELAXED))
-		pthread_atfork(NULL, NULL, forked);
+		pthread_atfork(NULL, NULL, host_forked);
 	return __atomic_load_n(&forks, __ATOMIC_RELAXED);
 }
 

@@ -12,6 +12,8 @@
  * No lock is taken. One vCPU is found by its id in constant time, a cluster
  * of x2APIC ids in 16 steps; other destinations look at every vCPU.
  */
+#include <linux/kvm_para.h>
+
 #include "lapic.h"
 
 #define XAPIC_BROADCAST 0xffu
@@ -290,6 +292,50 @@ int apic_deliver(struct vm *vm, struct vcpu *source, const struct apic_msg *m)
 	if (lowest)
 		return set.count ? deliver_nth(vm, &set, m->vector % set.count, m) : 0;
 	return deliver_all(vm, &set, m);
+}
+
+/* --- many at once ------------------------------------------------------------- */
+
+#define ICR_LOGICAL BIT(11)
+#define ICR_ASSERT BIT(14)
+#define ICR_LEVEL BIT(15)
+#define ICR_SHORTHAND (3u << 18)
+
+static s64 send_mask(struct vm *vm, struct apic_map *map, u64 mask, u64 first,
+		     const struct apic_msg *m)
+{
+	struct lapic *l;
+	s64 taken = 0;
+
+	for (; mask; mask &= mask - 1) {
+		u64 id = first + (u64)__builtin_ctzll(mask);
+
+		if (id >= VM_MAX_VCPU_ID)
+			break;
+		l = present(vcpu_by_id(vm, map, (u32)id));
+		if (l)
+			taken += lapic_accept(l, m);
+	}
+	return taken;
+}
+
+s64 apic_send_mask(struct vm *vm, u64 low, u64 high, u64 min, u64 icr, u32 bits)
+{
+	struct apic_map *map = __atomic_load_n(&vm->apic_map, __ATOMIC_SEQ_CST);
+	struct apic_msg m;
+
+	if (!map)
+		return -KVM_EOPNOTSUPP;
+	if (icr & (ICR_LOGICAL | ICR_SHORTHAND))
+		return -KVM_EINVAL;
+	if (min >= VM_MAX_VCPU_ID)
+		return 0;
+	host_memset(&m, 0, sizeof(m));
+	m.vector = (u8)icr;
+	m.delivery = icr >> 8 & 7;
+	m.level = !!(icr & ICR_ASSERT);
+	m.trig_level = !!(icr & ICR_LEVEL);
+	return send_mask(vm, map, low, min, &m) + send_mask(vm, map, high, min + bits, &m);
 }
 
 /* --- the PIC's line and the PIT's -------------------------------------------- */

@@ -111,6 +111,26 @@ bool irq_user_ready(struct vcpu *v);
 /* The same but for what the CPU's state may hold back: RFLAGS.IF and pending events. */
 bool irq_user_room(struct vcpu *v);
 
+/* --- the APIC in guest memory (pv.c): PV EOI, the virtual APIC page --------- */
+
+/* MSR_KVM_PV_EOI_EN: 0 or 1. KVM_SET_VAPIC_ADDR: 0 or -EINVAL. v->lapic is there. */
+int pv_eoi_set(struct vcpu *v, u64 val);
+int vapic_set(struct vcpu *v, u64 gpa);
+/* Right before guest code runs, and right after; in KVM_RUN. */
+void irq_to_guest(struct vcpu *v);
+void irq_from_guest(struct vcpu *v);
+
+static inline bool irq_in_guest_memory(const struct vcpu *v)
+{
+	return unlikely((v->kvm_pv_eoi & 1) || v->vapic_addr);
+}
+
+/*
+ * KVM_HC_SEND_IPI: to the CPUs that two masks of bits (32 or 64) bits name from
+ * APIC id min on. How many took it, or an error of the hypercall.
+ */
+s64 apic_send_mask(struct vm *vm, u64 low, u64 high, u64 min, u64 icr, u32 bits);
+
 /* --- GSIs (routing.c) ------------------------------------------------------ */
 int routing_set(struct vm *vm, const struct kvm_irq_routing_entry *e, u32 n);
 /* Drives a GSI: <0 masked or no route, 0 coalesced, >0 delivered. source: irq line owner. */

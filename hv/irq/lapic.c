@@ -97,6 +97,16 @@ void lapic_update_counts(struct lapic *l)
 		__atomic_store_n(&map->id_changed, 1, __ATOMIC_SEQ_CST);
 }
 
+bool lapic_eoi_concerns(struct lapic *l, u8 vector)
+{
+	struct vm *vm = l->vcpu->vm;
+
+	if (vm->ioapic)
+		return lapic_test_vector(l, APIC_TMR, vector) ||
+		       ioapic_wants_eoi(vm->ioapic, vector);
+	return vm->ioapic_pins && irq_user_ioapic_handles(l->vcpu, vector);
+}
+
 void lapic_eoi(struct lapic *l)
 {
 	int vector = lapic_highest(l, APIC_ISR);
@@ -105,12 +115,13 @@ void lapic_eoi(struct lapic *l)
 	if (vector < 0)
 		return;
 	lapic_clear_vector(l, APIC_ISR, (u8)vector);
-	if (vm->ioapic && (lapic_test_vector(l, APIC_TMR, (u8)vector) ||
-			   ioapic_wants_eoi(vm->ioapic, (u8)vector))) {
+	if (!lapic_eoi_concerns(l, (u8)vector)) {
+		/* ours alone */
+	} else if (vm->ioapic) {
 		host_mutex_lock(&vm->irq_lock);
 		ioapic_eoi(vm->ioapic, (u8)vector);
 		host_mutex_unlock(&vm->irq_lock);
-	} else if (vm->ioapic_pins && irq_user_ioapic_handles(l->vcpu, (u8)vector)) {
+	} else {
 		l->vcpu->eoi_vector = (u8)vector;
 		l->vcpu->wants |= WANT_IOAPIC_EOI;
 		vcpu_request(l->vcpu, REQ_EVENT);
@@ -121,6 +132,8 @@ void lapic_eoi(struct lapic *l)
 void lapic_set_tpr(struct vcpu *v, u8 tpr)
 {
 	lapic_set_reg(v->lapic, APIC_TPR, tpr);
+	if (unlikely(v->vapic_addr))
+		vapic_to_guest(v);
 	lapic_recheck(v->lapic);
 }
 
@@ -333,6 +346,15 @@ static void mmio_write(struct lapic *l, u32 off, u32 size, const void *data)
 		lapic_error(l, APIC_ESR_REGISTER);
 }
 
+/* For user space that would rather patch the guest's code (KVM_TPR_ACCESS_REPORTING). */
+static void report_tpr(struct vcpu *v, bool write)
+{
+	v->wants |= WANT_TPR_ACCESS;
+	v->tpr_rip = v->rip;
+	v->tpr_write = write;
+	vcpu_request(v, REQ_EVENT);
+}
+
 int lapic_mmio(struct vcpu *v, u64 gpa, u32 size, void *data, bool write)
 {
 	struct lapic *l = v->lapic;
@@ -340,6 +362,10 @@ int lapic_mmio(struct vcpu *v, u64 gpa, u32 size, void *data, bool write)
 
 	if (!l || off >= PAGE_SIZE)
 		return -EOPNOTSUPP;
+	if (unlikely(v->pv_eoi_pending))
+		pv_eoi_from_guest(v);
+	if (unlikely(v->tpr_reporting) && (off & ~15ull) == APIC_TPR)
+		report_tpr(v, write);
 	/* Nobody at home: KVM's default quirk keeps the page from user space even so. */
 	if (!lapic_hw_enabled(l) || lapic_x2apic(l)) {
 		if (v->vm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE)
@@ -362,6 +388,8 @@ int lapic_x2apic_read(struct vcpu *v, u32 msr, u64 *val)
 
 	if (!l || msr - X2APIC_MSR > 0x3f || !lapic_x2apic(l) || !readable(l, off))
 		return 1;
+	if (unlikely(v->pv_eoi_pending))
+		pv_eoi_from_guest(v);
 	*val = read_reg(l, off);
 	if (off == APIC_ICR)
 		*val |= (u64)lapic_reg(l, APIC_ICR2) << 32;
@@ -375,6 +403,8 @@ int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 val)
 
 	if (!l || msr - X2APIC_MSR > 0x3f || !lapic_x2apic(l))
 		return 1;
+	if (unlikely(v->pv_eoi_pending))
+		pv_eoi_from_guest(v);
 	if (off != APIC_ICR)
 		return val >> 32 ? 1 : write_reg(l, off, (u32)val);
 	if (val & X2APIC_ICR_RESERVED)

@@ -175,8 +175,15 @@ void lapic_recheck(struct lapic *l);
 void lapic_error(struct lapic *l, u32 esr_bit);
 /* Keeps the counts of the apic_map after registers or modes changed. */
 void lapic_update_counts(struct lapic *l);
+/* True when somebody besides the APIC must hear of the vector's EOI. */
+bool lapic_eoi_concerns(struct lapic *l, u8 vector);
 /* ISR's highest vector ends: EOI as the guest writes it. */
 void lapic_eoi(struct lapic *l);
+
+/* pv.c: before the guest's registers are looked at. */
+void pv_eoi_from_guest(struct vcpu *v);
+/* ... and after they changed; v->vapic_addr is there. */
+void vapic_to_guest(struct vcpu *v);
 
 /* lapic_timer.c */
 void lapic_timer_init(struct lapic *l);

@@ -203,6 +203,12 @@ static enum verdict internal_error(struct vcpu *v, enum engine_exit *out)
 	u8 bytes[15];
 	u32 n = 0;
 
+	/* Programs of the guest do not stop the machine, unless user space wants it so. */
+	if (v->cpl && !v->vm->exit_on_emulation_error) {
+		vcpu_raise(v, EXC_UD);
+		*out = ENGINE_REQUEST;
+		return LEAVE;
+	}
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 4;

@@ -47,7 +47,7 @@ static int read_from(struct vm *vm, struct slot_array *const *slots, u64 gpa, vo
 			break;
 		}
 		n = piece_of(s, gpa, len);
-		r = host_copy_from_user(dst, hva, n);
+		r = host_copy_from_guest(dst, hva, n);
 		dst = (u8 *)dst + n;
 		gpa += n;
 		len -= n;
@@ -61,7 +61,7 @@ static int write_piece(struct vm *vm, struct vcpu *v, struct memslot *s, u64 gpa
 {
 	u64 gfn, last = (gpa + n - 1) >> PAGE_SHIFT;
 
-	if (s->flags & KVM_MEM_READONLY || host_copy_to_user(hva, src, n))
+	if (s->flags & KVM_MEM_READONLY || host_copy_to_guest(hva, src, n))
 		return -EFAULT;
 	for (gfn = gpa >> PAGE_SHIFT; gfn <= last; gfn++)
 		memslot_mark_dirty(v, s, gfn);

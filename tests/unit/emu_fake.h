@@ -103,6 +103,13 @@ int vcpu_skip(struct vcpu *v)
 	return 0;
 }
 
+int vcpu_hypercall(struct vcpu *v, u64 next_rip)
+{
+	(void)next_rip;
+	v->gpr[REG_RAX] = 0;
+	return 0;
+}
+
 bool smm_leave(struct vcpu *v)
 {
 	v->smm = false;

@@ -169,6 +169,16 @@ const struct kvm_cpuid_entry2 *vcpu_cpuid_entry(struct vcpu *v, u32 leaf, u32 su
 	return leaf == 1 ? &leaf1 : NULL;
 }
 
+void pv_eoi_from_guest(struct vcpu *v)
+{
+	(void)v;
+}
+
+void vapic_to_guest(struct vcpu *v)
+{
+	(void)v;
+}
+
 u64 vcpu_guest_tsc(struct vcpu *v)
 {
 	return fake_now + v->tsc_offset;

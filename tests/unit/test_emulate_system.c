@@ -180,13 +180,14 @@ static void test_hypercalls(void **state)
 	setup_64(0);
 	vcpu->gpr[REG_RAX] = 999;
 	assert_int_equal(exec("0f 01 d9"), EMU_NEXT);
-	assert_true((s64)vcpu->gpr[REG_RAX] == -KVM_ENOSYS);
-	vcpu->gpr[REG_RAX] = KVM_HC_VAPIC_POLL_IRQ;
-	assert_int_equal(exec("0f 01 c1"), EMU_NEXT);
 	assert_int_equal(vcpu->gpr[REG_RAX], 0);
-	vcpu->cpl = 3;
-	assert_int_equal(exec("0f 01 d9"), EMU_NEXT);
-	assert_true((s64)vcpu->gpr[REG_RAX] == -KVM_EPERM);
+	/* Intel's, on an AMD CPU. */
+	assert_int_equal(exec("0f 01 c1"), EMU_JUMP);
+	assert_int_equal(get(vcpu->rip, 2), 0x010f);
+	assert_int_equal(get(vcpu->rip + 2, 1), 0xd9);
+	vcpu->vm->disabled_quirks = KVM_X86_QUIRK_FIX_HYPERCALL_INSN;
+	exec_faults("0f 01 c1", EXC_UD, 0);
+	vcpu->vm->disabled_quirks = 0;
 	setup_done(state);
 }
 

@@ -48,8 +48,8 @@ static int set_trap(void *ctx, const char *value)
 
 static const struct option_def options[] = {
 	{ "--trap", "WHEN", "trap the program's system calls:\n"
-	  "auto (default): of static programs, of those written in Go,\n"
-	  "and of those for another C library than GNU's\n"
+	  "auto (default): of static programs, of those written\n"
+	  "in Go, of those for another C library than GNU's\n"
 	  "always: of every program", set_trap },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -64,15 +64,15 @@ void help_exec(void)
 	       "options:\n");
 	options_print(options);
 	printf("\n"
-	       "A program that uses the GNU C library gets " SHIM_NAME " preloaded and runs at\n"
-	       "full speed outside of KVM. Of any other (static ones, Go, musl) each system\n"
-	       "call is trapped, at a cost of some microseconds; this needs Linux 5.11.\n\n"
+	       "A program that uses the GNU C library gets " SHIM_NAME " preloaded\n"
+	       "and runs at full speed outside of KVM. Of any other (static, Go, musl) each\n"
+	       "system call is trapped, at a cost of some microseconds; this needs Linux 5.11.\n\n"
 	       "Not served, and refused: programs for other processors and 32-bit ones,\n"
 	       "set-user-ID and set-group-ID programs and those with file capabilities.\n"
 	       "When such a program is started by a served one it runs without the shim.\n\n"
 	       "environment:\n"
-	       "  ANYKVM_SHIM           the library to use, instead of the one beside anykvm\n"
-	       "                        or in " ANYKVM_LIBDIR "\n"
+	       "  ANYKVM_SHIM           the library to use: else the one beside anykvm, or in\n"
+	       "                        " ANYKVM_LIBDIR "\n"
 	       "  LD_PRELOAD            further libraries to preload are kept\n\n"
 	       "exit status:\n"
 	       "  127                   there is no such program\n"
@@ -173,11 +173,11 @@ static int run_it(void *ctx, const char *path, char *const *argv, char *const *e
 static int explain(const char *name, int err)
 {
 	if (err == ENOENT || err == ENOTDIR)
-		error("%s: there is no such program", name);
+		error("%.200s: there is no such program", name);
 	else if (err == ENOEXEC)
 		error("%s: is no program that Linux can execute", name);
 	else
-		error("%s: cannot be executed: %s", name, strerror(err));
+		error("%.200s: cannot be executed: %s", name, strerror(err));
 	return err == ENOENT || err == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT;
 }
 

@@ -65,7 +65,12 @@ EMU_HANDLER(emu_mov_to_cr)
 		v->mode_stale = true;
 		break;
 	case 8:
+		/* User space's APIC may have something for the lower priority. */
+		if (!v->lapic && val < v->cr8)
+			v->wants |= WANT_SET_TPR;
 		bad = vcpu_set_cr8(v, val);
+		if (v->wants)
+			emu_look_for_events(v);
 		break;
 	}
 	return bad ? emu_refused(v, bad) : EMU_NEXT;

@@ -4,12 +4,8 @@
  * WRMSR, RDPMC, CPUID, RDTSC, RDTSCP, RDPID, MONITOR and MWAIT, hypercalls,
  * RSM, CLZERO.
  *
- * Intel SDM vol. 2 (each instruction); the KVM API's hypercalls
- * (virt/kvm/x86/hypercalls.rst).
+ * Intel SDM vol. 2 (each instruction).
  */
-#include <errno.h>
-#include <linux/kvm_para.h>
-
 #include "emulate.h"
 
 EMU_HANDLER(emu_hlt)
@@ -143,32 +139,25 @@ EMU_HANDLER(emu_mwaitx)
 	return monitor_wait(v, 0x80000001, 29);
 }
 
-/* Wakes the vCPU with the given APIC id from its HLT. */
-static s64 hypercall_kick(struct vcpu *v, u64 apic_id)
+/* The other vendor's instruction is made into the guest's own, as KVM does. */
+static enum emu fix_hypercall(struct vcpu *v, const u8 own[3])
 {
-	struct vcpu *target = apic_id <= 0xffffffff ? vm_vcpu_by_id(v->vm, (u32)apic_id) : NULL;
+	u64 linear = vcpu_64bit(v) ? v->rip : (u32)(v->rip + v->seg[SEG_CS].base);
 
-	if (target)
-		vcpu_request(target, REQ_UNHALT);
-	return 0;
+	if (v->vm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
+		return emu_raise_ud(v);
+	TRY(mem_write(v, linear, own, 3, MMU_WRITE));
+	return EMU_JUMP;
 }
 
 EMU_HANDLER(emu_hypercall)
 {
-	u8 size = vcpu_64bit(v) ? 8 : 4;
-	u64 nr = reg_read(v, REG_RAX, size);
-	s64 ret = -KVM_ENOSYS;
+	static const u8 vmcall[3] = { 0x0f, 0x01, 0xc1 }, vmmcall[3] = { 0x0f, 0x01, 0xd9 };
+	const u8 *own = emu_intel(v) ? vmcall : vmmcall;
 
-	(void)in;
-	v->stat.hypercalls++;
-	if (v->cpl)
-		ret = -KVM_EPERM;
-	else if (nr == KVM_HC_VAPIC_POLL_IRQ)
-		ret = 0;
-	else if (nr == KVM_HC_KICK_CPU && emu_cpuid_bit(v, 0x40000001, 0, 0, 7))
-		ret = hypercall_kick(v, reg_read(v, REG_RCX, size));
-	emu_set_reg(v, REG_RAX, (u64)ret, size);
-	return EMU_NEXT;
+	if (in->len == 3 && in->bytes[2] != own[2])
+		return fix_hypercall(v, own);
+	return vcpu_hypercall(v, emu_next_rip(v, in)) ? EMU_EXIT : EMU_NEXT;
 }
 
 EMU_HANDLER(emu_rsm)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Common to the tests of `anykvm exec`. $ANYKVM names the anykvm to test; its
+build directory holds the test programs."""
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "guests")]
+import machine  # noqa: E402
+
+ANYKVM = Path(machine.anykvm_path()).resolve()
+PROGRAMS = ANYKVM.parent / "tests/exec"
+
+
+class Result:
+    """What a program printed, and its exit status (negative: the signal's number)."""
+
+    def __init__(self, p):
+        self.status, self.out, self.err = p.returncode, p.stdout, p.stderr
+
+    def __repr__(self):
+        return f"status {self.status}, output:\n{self.out}\nerrors:\n{self.err}"
+
+
+def run(argv, seconds=60, **kw):
+    """Runs a program to its end, within a time."""
+    p = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, timeout=seconds, **kw)
+    return Result(p)
+
+
+def anykvm_exec(*argv, seconds=60, **kw):
+    return run([ANYKVM, "exec", *argv], seconds, **kw)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    if not os.access(ANYKVM, os.X_OK) or not (PROGRAMS / "program").exists():
+        pytest.fail(f"{ANYKVM} and its test programs are not there: run make everything first")
+    # A crash is to be seen, not kept.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures that tests recorded, a line each."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
