@@ -43,8 +43,9 @@ int pv_eoi_set(struct vcpu *v, u64 val)
 {
 	if (val & 2 || (val & ENABLED && !vm_find_slot(v->vm, val >> PAGE_SHIFT)))
 		return 1;
+	if (v->pv_eoi_pending)	/* it may have ended the interrupt where the bit was so far */
+		pv_eoi_from_guest(v);
 	v->kvm_pv_eoi = val;
-	v->pv_eoi_pending = false;
 	return 0;
 }
 

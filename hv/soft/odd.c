@@ -120,7 +120,7 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = in->flags & INSN_MEM_WRITE;
 	u32 access = write ? MMU_READ | MMU_WRITE : MMU_READ;
-	u64 ea = insn_ea(v, in), linear;
+	u64 ea = insn_ea(v, in), start = v->rip, linear;
 	enum emu e;
 
 	if (is_bit_string(in))
@@ -140,8 +140,14 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 		prefill(v, linear, in->mem_size);
 	if (e == EMU_NEXT)
 		e = soft_run_bounced(v, b);
-	if (e == EMU_NEXT && write)
+	if (e == EMU_NEXT && write) {
+		u64 next = v->rip;
+
+		v->rip = start;		/* a device may ask who writes */
 		e = mem_write(v, linear, c->bounce, in->mem_size, access);
+		if (e == EMU_NEXT)
+			v->rip = next;
+	}
 	return e == EMU_NEXT ? EMU_JUMP : e;
 }
 

@@ -28,12 +28,8 @@
 #define PAGE 4096ul
 
 unsigned long trap_text, trap_text_size;
-bool trap_filtered;
 
-static struct {
-	int pid;
-	char rest[PAGE - sizeof(int)];
-} own_page __attribute__((aligned(PAGE), used)) __asm__("trap_pid");
+int trap_pid;
 
 void *trap_sigsys(int sig, siginfo_t *info, ucontext_t *uc);
 

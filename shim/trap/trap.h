@@ -85,11 +85,9 @@ long trap_on_stack(long (*fn)(void *), void *arg, void *stack_top);
 extern unsigned long trap_text, trap_text_size;
 /*
  * The process that owns this memory; 0 in a child made by fork until it is
- * known. On a page of its own, for the kernel to clear.
+ * known.
  */
-extern int trap_pid;
-/* A seccomp filter traps, not syscall user dispatch. */
-extern bool trap_filtered;
+extern int trap_pid __attribute__((visibility("hidden")));
 
 /* --- the calls (files.c, signals.c, process.c) ---------------------------------------------- */
 
@@ -121,12 +119,6 @@ enum verdict trap_prctl(struct trap *t);
  */
 struct stub_args *trap_push_args(struct trap *t);
 void trap_set_args(struct trap *t);
-
-/* True for a call that the filter must trap. */
-bool trap_by_filter(unsigned int nr);
-#define TRAP_FILTER_DATA 0x4b56		/* which filter it was, in si_errno */
-/* Traps the calls from [start, end). 0 or -errno. */
-int trap_filter_on(unsigned long start, unsigned long end);
 
 /* --- signals (signals.c) ------------------------------------------------------------------------ */
 

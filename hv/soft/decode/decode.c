@@ -307,12 +307,45 @@ static bool is_foreign(const ZydisDecodedInstruction *z)
 	}
 }
 
+/*
+ * AMD's other way to CR8, which Zydis does not know: LOCK in front of MOV from
+ * or to CR0. It is decoded without the LOCK.
+ */
+static ZyanStatus decode_locked_mov_cr(const ZydisDecoder *d, ZydisDecodedInstruction *z,
+				       ZydisDecodedOperand *op, const u8 *bytes, u32 avail)
+{
+	u8 rest[MAX_LEN];
+	ZyanStatus status;
+	u32 i = 0;
+
+	while (i < avail && bytes[i] != 0xf0)
+		i++;
+	if (i == avail)
+		return ZYDIS_STATUS_ILLEGAL_LOCK;
+	avail = MIN(avail, MAX_LEN);
+	host_memcpy(rest, bytes, i);
+	host_memcpy(rest + i, bytes + i + 1, avail - i - 1);
+	status = ZydisDecoderDecodeFull(d, rest, avail - 1, z, op);
+	if (ZYAN_FAILED(status))
+		return status;
+	if (z->opcode_map != ZYDIS_OPCODE_MAP_0F || (z->opcode & 0xfd) != 0x20)
+		return ZYDIS_STATUS_ILLEGAL_LOCK;
+	z->attributes |= ZYDIS_ATTRIB_HAS_LOCK;
+	z->length++;
+	z->raw.modrm.offset++;
+	z->raw.rex.offset++;
+	z->raw.prefix_count++;
+	return status;
+}
+
 ZyanStatus insn_decode_zydis(ZydisDecodedInstruction *z, ZydisDecodedOperand *op, const u8 *bytes,
 			     u32 avail, u32 bits)
 {
 	const ZydisDecoder *d = bits == 64 ? &decoder_64 : bits == 32 ? &decoder_32 : &decoder_16;
 	ZyanStatus status = ZydisDecoderDecodeFull(d, bytes, avail, z, op);
 
+	if (unlikely(status == ZYDIS_STATUS_ILLEGAL_LOCK))
+		return decode_locked_mov_cr(d, z, op, bytes, avail);
 	if (unlikely(ZYAN_SUCCESS(status) && is_foreign(z)))
 		return ZYDIS_STATUS_DECODING_ERROR;
 	return status;
