@@ -163,10 +163,11 @@ struct vcpu {
 	u32 sysflags;		/* RFLAGS without arithmetic flags, IF and the fixed bit */
 	u8 cpl;
 	bool mode_stale;	/* CRx, EFER, CS, SS.. changed: the engine must look anew */
+	u64 site_save[2];	/* engine */
+	u64 share[16];		/* engine: distances of shared TLB checks */
 
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;
-	u64 share[16];		/* engine: distances of shared TLB checks */
 	struct dtable gdt, idt;
 	u64 pdpte[4];		/* PAE: the loaded page-directory pointers */
 

@@ -434,6 +434,7 @@ void soft_code_reset(struct vcpu *self)
 	}
 	free_pages(s);
 	s->used = s->start;
+	s->cold_used = s->middle;
 	s->meta_used = 0;
 	s->index_count = 0;
 	s->generation++;
@@ -452,14 +453,16 @@ static void pad(struct soft_vm *s, enum thunk t, const u8 *to)
 
 static void pads(struct soft_vm *s)
 {
-	pad(s, THUNK_TLB, soft_thunk_tlb);
 	pad(s, THUNK_HELPER, soft_thunk_helper);
 	pad(s, THUNK_LINK_MEM, soft_thunk_link_mem);
 	pad(s, THUNK_LINK_HOST, soft_thunk_link_host);
 	pad(s, THUNK_JC_MISS, soft_thunk_jc_miss);
 	pad(s, THUNK_EXIT_MEM, soft_thunk_exit_mem);
 	pad(s, THUNK_EXIT_HOST, soft_thunk_exit_host);
+	for (int i = 0; i < SITE_CLASSES * MMU_COUNT; i++)
+		pad(s, THUNK_SITE + i, soft_site_thunks[i]);
 	s->used = s->start = THUNK_COUNT * PAD;
+	s->cold_used = s->middle = ALIGN_UP(s->size / 5 * 2, PAGE_SIZE);
 }
 
 int soft_code_init(struct vm *vm)

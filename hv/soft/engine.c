@@ -26,8 +26,20 @@ ASSERT_AT(gpr, OFF_GPR);
 ASSERT_AT(seg, OFF_SEG);
 ASSERT_AT(rip, OFF_RIP);
 ASSERT_AT(sysflags, OFF_SYSFLAGS);
+ASSERT_AT(site_save, OFF_SITE_SAVE);
+#define ASSERT_CPU(field, off) \
+	_Static_assert(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, field) == (off), #field)
+ASSERT_CPU(tlb, OFF_TLB);
+ASSERT_CPU(site, OFF_SITE);
+ASSERT_CPU(site_list, OFF_SITE_LIST);
+ASSERT_CPU(site_count, OFF_SITE_COUNT);
+ASSERT_CPU(site_pages, OFF_SITE_PAGES);
+_Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
+_Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");
+_Static_assert(MISS_GROUP == SITE_GROUP_BIT << 8, "group");
+_Static_assert(THUNK_COUNT <= THUNK_MAX, "thunks");
 _Static_assert(sizeof(struct seg) == SIZEOF_SEG, "seg");
-_Static_assert(SOFT_LINK == 5 && SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
+_Static_assert(SOFT_LINK == 5 && SOFT_GROUP == 15 && SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
 
 void soft_lock(struct soft_vm *s)
 {
@@ -262,10 +274,9 @@ static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit
 static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
 {
 	struct soft_vm *s = soft_vm(v->vm);
-	struct soft_cpu *c = soft_cpu(v);
 	struct block *b;
 
-	b = soft_find(v, c->mode);
+	b = soft_find(v, l->mode);
 	if (!b)
 		return;
 	soft_lock(s);
@@ -293,8 +304,6 @@ static void undo_branch(struct vcpu *v)
 	vcpu_raise_error(v, EXC_GP, 0);
 }
 
-static enum verdict go_plain(struct vcpu *v, enum engine_exit *out);
-
 static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -320,8 +329,6 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		return GO_ON;
 	case SOFT_REFETCH:
 		return GO_ON;
-	case SOFT_PLAIN:
-		return go_plain(v, out);
 	case SOFT_LINK: {
 		struct exit_link *l = (struct exit_link *)(uintptr_t)v->scratch[0];
 
@@ -359,16 +366,6 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 	default:
 		return internal_error(v, out);
 	}
-}
-
-/* From here on in a translation without shared checks. */
-static enum verdict go_plain(struct vcpu *v, enum engine_exit *out)
-{
-	struct block *b = soft_find(v, soft_cpu(v)->mode | MODE_PLAIN);
-
-	if (!b)
-		return v->exc.pending ? LEAVE : internal_error(v, out);
-	return came_back(v, soft_go(v, b->indirect), out);
 }
 
 /* --- one instruction at a time: interrupt shadow, TF, breakpoints ----------------- */

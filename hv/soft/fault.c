@@ -62,6 +62,7 @@ static bool hook(struct host_fault *f)
 	m = b ? instruction_at(b, rip) : NULL;
 	if (!m)
 		return false;
+	*f->gpr[15] += (u64)(s64)m->rsp;	/* the guest's RSP */
 	v->rip = v->code_delta + (u64)(s64)(s32)b->gpa + (m->guest & ~BLOCK_MAP_HOST_FLAGS);
 	if (m->guest & BLOCK_MAP_HOST_FLAGS)
 		v->arith = arith_from_rflags(*f->rflags);

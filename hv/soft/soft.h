@@ -15,10 +15,10 @@
 
 #include "insn.h"
 #include "../vm/vm.h"
+#include "translate/offsets.h"
 
 /* --- the software TLB, read by translated code ------------------------------ */
 
-#define TLB_BITS 12
 #define TLB_ENTRIES (1u << TLB_BITS)
 
 /*
@@ -28,7 +28,7 @@
  */
 struct tlb_entry {
 	u64 rtag, wtag;
-	u64 host;		/* host address of the page */
+	u64 delta;		/* from the page's linear address to the host's */
 	u64 gpa;		/* its guest-physical address | TLB_GLOBAL */
 };
 #define TLB_GLOBAL 1u
@@ -40,6 +40,25 @@ enum mmu_index {
 	MMU_KERNEL,		/* supervisor that may */
 	MMU_COUNT,
 };
+
+/*
+ * In front of the TLB every instruction that accesses memory has a site: the
+ * translation that it used last. No address is hashed to find it, so that it
+ * costs little and, as the host guesses right that it will do, no time between
+ * address and data. Instructions share a site when the code cache holds many;
+ * so a site means the same to all in its class.
+ */
+struct site {
+	u64 tag;		/* SITE_READ, SITE_WRITE: the page; SITE_CONST_*: the address */
+	u64 delta;		/* as the TLB's; SITE_CONST_*: the host's address */
+};
+enum site_class { SITE_READ, SITE_WRITE, SITE_CONST_READ, SITE_CONST_WRITE };
+/*
+ * No canonical address is in this page. A delta of 0 with it makes the host's
+ * #GP what is the guest's #GP anyway. Its upper two bits differ from both
+ * halves of the address space.
+ */
+#define SITE_EMPTY BIT64(63)
 
 /* Targets of indirect jumps: rip -> translated code. */
 #define JC_BITS 15
@@ -127,6 +146,7 @@ struct exit_link {
 	u8 *flags;		/* (writable) restores saved flags, then a jump; NULL: not needed */
 	u8 *flags_jump;		/* the rel32 at the end of flags */
 	u32 gpa32;		/* target, low 32 bits, sign-extended below */
+	u32 mode;		/* the target's */
 	bool back;		/* may close a loop: must poll */
 };
 
@@ -134,6 +154,7 @@ struct exit_link {
 struct block_map {
 	u16 host;		/* offset in the block's code */
 	u16 guest;		/* offset from the block's gpa; FLAGS_IN_HOST as below */
+	s16 rsp;		/* how far RSP is behind */
 };
 #define BLOCK_MAP_HOST_FLAGS 0x8000u	/* RFLAGS hold the guest's flags there */
 
@@ -172,7 +193,14 @@ struct soft_stats {
 };
 
 struct soft_cpu {
+	/* These have their places in translate/offsets.h. */
 	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
+	struct site site[MMU_COUNT][SITE_CLASSES * SITES];
+	/* Sites filled since the last flush, by the sign of the address. */
+	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
+	u32 site_count[MMU_COUNT][2];
+	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
+
 	struct jc_entry jc[MMU_COUNT][JC_ENTRIES];
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
@@ -186,6 +214,7 @@ struct soft_cpu {
 	/* what was filled since the last flush */
 	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT];
 	u16 tlb_list[MMU_COUNT][TLB_ENTRIES];
+	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][JC_ENTRIES];
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
@@ -205,15 +234,19 @@ struct soft_cpu {
 	struct soft_stats stats;
 };
 
+#define THUNK_MAX 32
+
 struct soft_vm {
 	struct host_mutex lock;	/* translations, links, the cache */
 	u8 *rw, *rx;		/* the two mappings of the code cache */
-	u64 size, used, start;
+	/* Blocks fill the cache from start to middle, what they seldom need the rest. */
+	u64 size, used, start, middle, cold_used;
 	int fd;
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
 	u32 generation;		/* atomic: of the whole cache */
 	struct code_page *pages;
-	u8 *thunk[16];		/* executable addresses of the pads, by THUNK_* */
+	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
+	u32 next_site[SITE_CLASSES];
 	u8 *meta;		/* bump memory for blocks and links */
 	u64 meta_size, meta_used;
 	struct block **index;	/* all blocks by ascending code */
@@ -224,8 +257,10 @@ struct soft_vm {
 
 /* Ways from translated code into C (entry.S); pads at the start of the cache jump there. */
 enum thunk {
-	THUNK_TLB, THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
-	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST, THUNK_COUNT,
+	THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
+	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST,
+	THUNK_SITE,		/* + SITE_CLASSES * enum mmu_index + enum site_class */
+	THUNK_COUNT = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
 };
 
 /* Why translated code came back: soft_enter()'s result. */
@@ -245,10 +280,8 @@ enum soft_exit {
 	SOFT_REFETCH,		/* go on at rip */
 	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
 	SOFT_GP,		/* #GP(0) */
-	SOFT_PLAIN,		/* a shared check failed: go on without sharing */
+	SOFT_GROUP,		/* a shared check failed; translated code goes on without sharing */
 };
-
-#define SOFT_CPU_OFFSET ALIGN_UP(sizeof(struct vcpu), 4096ul)
 
 static inline struct soft_cpu *soft_cpu(struct vcpu *v)
 {
@@ -276,11 +309,14 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 #define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP: 16 at most counts */
 #define MISS_MASKED BIT(11)		/* not all of it may be accessed: SOFT_ODD for SOFT_FAULT */
 #define MISS_X87 BIT(12)		/* a pending x87 exception comes before any other */
-#define MISS_GROUP BIT(13)		/* a range of which anything may fail: SOFT_PLAIN */
+#define MISS_GROUP BIT(13)		/* a range of which anything may fail: SOFT_GROUP */
 #define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
 #define MISS_ALIGN_OF(i) ((i) >> 16)
-/* Host address of a data access, or NULL with SOFT_FAULT or SOFT_ODD in scratch[0]. */
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info);
+/*
+ * Host address of a data access, or NULL with SOFT_FAULT, SOFT_ODD or SOFT_GROUP in
+ * scratch[0]. site: where the translation is kept, from the struct vcpu on; 0: nowhere.
+ */
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site);
 /* The executable page at linear: NULL when a fault was raised. */
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear);
 
@@ -387,8 +423,10 @@ enum soft_exit soft_go(struct vcpu *v, u8 *code);
 /* entry.S */
 /* code: a block's indirect entry, for v->rip. */
 enum soft_exit soft_enter(struct vcpu *v, u8 *code);
-extern const u8 soft_thunk_tlb[], soft_thunk_helper[],
+extern const u8 soft_thunk_helper[],
 	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
+/* The fill routines, in the order of THUNK_SITE. */
+extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
 
 #endif

@@ -24,9 +24,100 @@ void soft_tlb_init(struct soft_cpu *c)
 	for (int m = 0; m < MMU_COUNT; m++) {
 		for (u32 i = 0; i < TLB_ENTRIES; i++)
 			tlb_clear(&c->tlb[m][i], i);
+		for (u32 i = 0; i < SITE_CLASSES * SITES; i++)
+			c->site[m][i].tag = SITE_EMPTY;
 		c->jc[m][0].rip = 1;
 	}
 }
+
+/* --- the sites ---------------------------------------------------------------- */
+
+static u32 page_bit(u64 linear)
+{
+	return linear >> PAGE_SHIFT & (SITE_PAGES - 1);
+}
+
+/* Those of one half of the address space; write: only those for writing. */
+static void sites_drop(struct soft_cpu *c, int m, int half, bool write)
+{
+	struct site *sites = c->site[m];
+	u32 kept = 0;
+
+	for (u32 i = 0; i < c->site_count[m][half]; i++) {
+		u16 k = c->site_list[m][half][i];
+
+		if (write && !(k / SITES & 1))
+			c->site_list[m][half][kept++] = k;
+		else
+			sites[k] = (struct site){ .tag = SITE_EMPTY };
+	}
+	c->site_count[m][half] = kept;
+}
+
+static void sites_flush(struct soft_cpu *c, int m, bool keep_global)
+{
+	for (int half = 0; half < 2; half++) {
+		if (half && keep_global && !c->high_local[m])
+			continue;
+		sites_drop(c, m, half, false);
+		host_memset(c->site_pages[m][half], 0, sizeof(c->site_pages[m][half]));
+	}
+}
+
+static void sites_drop_page(struct soft_cpu *c, int m, u64 page)
+{
+	u32 half = page >> 63, bit = page_bit(page);
+	struct site *sites = c->site[m];
+
+	if (!(c->site_pages[m][half][bit / 64] >> (bit % 64) & 1))
+		return;
+	for (u32 i = 0; i < c->site_count[m][half]; i++) {
+		struct site *t = &sites[c->site_list[m][half][i]];
+
+		if ((t->tag & PAGE_MASK) == page)
+			*t = (struct site){ .tag = SITE_EMPTY };
+	}
+}
+
+/* The list has filled up with sites that were emptied one by one, and filled again. */
+static void sites_list_anew(struct soft_cpu *c, int m, u32 half)
+{
+	const struct site *sites = c->site[m];
+	u32 n = 0;
+
+	for (u32 k = 0; k < SITE_LIST_MAX; k++)
+		if (sites[k].tag >> 62 == (half ? 3 : 0))
+			c->site_list[m][half][n++] = (u16)k;
+	c->site_count[m][half] = n;
+}
+
+static enum site_class class_of(int m, u32 place)
+{
+	return (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (sizeof(struct site) * SITES);
+}
+
+/* As the fill routines in entry.S do it. */
+static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delta)
+{
+	u32 k = (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (u32)sizeof(struct site);
+	u32 half = linear >> 63, bit = page_bit(linear);
+	struct site *t = &c->site[m][k];
+
+	if ((t->tag ^ linear) >> 62) {	/* empty, or of the other half */
+		if (c->site_count[m][half] == SITE_LIST_MAX)
+			sites_list_anew(c, m, half);
+		c->site_list[m][half][c->site_count[m][half]++] = (u16)k;
+	}
+	if (k / SITES < SITE_CONST_READ)
+		*t = (struct site){ linear & PAGE_MASK, delta };
+	else if ((linear & ~PAGE_MASK) <= SITE_CONST_MAX)
+		*t = (struct site){ linear, linear + delta };
+	else
+		return;
+	c->site_pages[m][half][bit / 64] |= BIT64(bit % 64);
+}
+
+/* --- the jump cache -------------------------------------------------------------- */
 
 void soft_jc_flush(struct soft_cpu *c, int m)
 {
@@ -107,6 +198,8 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	keep_global &= !!(v->cr4 & X86_CR4_PGE);
 	for (int m = 0; m < MMU_COUNT; m++) {
 		tlb_flush(c, m, keep_global);
+		sites_flush(c, m, keep_global);
+		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
 			soft_jc_flush(c, m);
 	}
@@ -152,6 +245,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 
 		if (t->rtag == (linear & PAGE_MASK) || t->wtag == (linear & PAGE_MASK))
 			tlb_clear(t, i);
+		sites_drop_page(c, m, linear & PAGE_MASK);
 		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
 			c->refetch = true;
@@ -167,13 +261,16 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 	struct soft_cpu *c = soft_cpu(v);
 
 	gpa &= PAGE_MASK;
-	for (int m = 0; m < MMU_COUNT; m++)
+	for (int m = 0; m < MMU_COUNT; m++) {
+		sites_drop(c, m, 0, true);
+		sites_drop(c, m, 1, true);
 		for (u32 i = 0; i < c->tlb_filled[m]; i++) {
 			u32 k = c->tlb_list[m][i];
 
 			if ((c->tlb[m][k].gpa & PAGE_MASK) == gpa)
 				c->tlb[m][k].wtag = (u64)(k ^ 1) << PAGE_SHIFT;
 		}
+	}
 }
 
 static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *x, u8 *host,
@@ -193,8 +290,9 @@ static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *
 	}
 	e->wtag = write ? tag : none;
 	e->rtag = tag;
-	e->host = (u64)(uintptr_t)host & PAGE_MASK;
+	e->delta = ((u64)(uintptr_t)host & PAGE_MASK) - tag;
 	e->gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0);
+	c->high_local[m] |= (s64)linear < 0 && !x->global;
 	c->stats.tlb_fills++;
 }
 
@@ -269,9 +367,9 @@ static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 	return misaligned ? EXC_AC : 0;
 }
 
-static void *plain(struct vcpu *v)
+static void *group_fails(struct vcpu *v)
 {
-	v->scratch[0] = SOFT_PLAIN;
+	v->scratch[0] = SOFT_GROUP;
 	return NULL;
 }
 
@@ -286,7 +384,7 @@ static bool dirty_already(const struct vcpu *v, const struct memslot *s, const s
 }
 
 /* The range of a group: it passes whole, with nothing left to note, or not at all. */
-static void *group_miss(struct vcpu *v, u64 linear, u32 info)
+static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -295,20 +393,24 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info)
 	u8 *host;
 
 	if (!canonical(linear) || (linear & ~PAGE_MASK) + MISS_SIZE(info) > PAGE_SIZE ||
+	    (site && class_of(MODE_MMU(c->mode), site) >= SITE_CONST_READ &&
+	     (linear & ~PAGE_MASK) > SITE_CONST_MAX) ||
 	    mmu_walk(v, linear, MMU_READ, &x))
-		return plain(v);
+		return group_fails(v);
 	s = find_slot(v, x.gpa);
 	if (!s || (write && ((s->flags & KVM_MEM_READONLY) || !dirty_already(v, s, &x))))
-		return plain(v);
+		return group_fails(v);
 	if (write && (!write_access(v, s, x.gpa, MISS_SIZE(info), &fast) || !fast))
-		return plain(v);
+		return group_fails(v);
 	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
 	note_page_size(c, linear, x.page_shift);
 	tlb_fill(c, MODE_MMU(c->mode), linear, &x, host, write);
+	if (site)
+		site_fill(c, MODE_MMU(c->mode), site, linear, (u64)(uintptr_t)host - linear);
 	return host;
 }
 
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -323,7 +425,7 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	if (MODE_BITS(c->mode) != MODE_64)
 		v->rip = (u32)v->rip;
 	if (info & MISS_GROUP)
-		return group_miss(v, linear, info);
+		return group_miss(v, linear, info, site);
 	vector = refused(c, linear, info);
 	if (unlikely(vector)) {
 		if (info & MISS_MASKED)
@@ -351,6 +453,8 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	if (write && !write_access(v, s, x.gpa, size, &fast))
 		return odd(v);
 	tlb_fill(c, m, linear, &x, host, write && fast);
+	if (site && (!write || fast))
+		site_fill(c, m, site, linear, (u64)(uintptr_t)host - linear);
 	return host;
 }
 

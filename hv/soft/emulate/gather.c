@@ -121,9 +121,9 @@ static u8 *host_address(struct vcpu *v, const struct vsib *g, u64 linear, bool w
 	u64 off = linear & ~PAGE_MASK;
 
 	if ((write ? e->wtag : e->rtag) == linear - off && off + g->esize <= PAGE_SIZE)
-		return (u8 *)(uintptr_t)(e->host + off);
+		return (u8 *)(uintptr_t)(linear + e->delta);
 	return soft_tlb_miss(v, linear, g->esize | (write ? MISS_WRITE : 0) |
-					(g->in->seg == SEG_SS ? MISS_STACK : 0));
+					(g->in->seg == SEG_SS ? MISS_STACK : 0), 0);
 }
 
 typedef u32 __attribute__((may_alias, aligned(1))) any_u32;

@@ -164,11 +164,10 @@ static void ret(struct xl *x, struct xinsn *xi)
 	if (xi->zi.raw.imm[0].size)
 		pop += (s32)(xi->zi.raw.imm[0].value.u & 0xffff);
 	x_flags_clobber(x, xi);
-	e_mov(x, w, S0, H_R15);
-	x_stack_check(x, xi, w ? 8 : 4, false);
-	e_rex(x, w, S0, 0, S0);
+	x_stack_check(x, xi, H_R15, 0, w ? 8 : 4, false);
+	e_rex(x, w, S0, x->ref.index < 0 ? 0 : x->ref.index, S0);
 	e8(x, 0x8b);
-	e_modrm_base(x, S0, S0, 0);
+	e_modrm_ref(x, S0);
 	e_lea(x, w, H_R15, H_R15, pop);
 	indirect(x, xi, pop);
 }
@@ -189,8 +188,10 @@ static void indirect_target(struct xl *x, struct xinsn *xi)
 			e8(x, 0x8b);
 		}
 		e_modrm_base(x, S0, S0, 0);
+		x->s0_holds = 0;
 		return;
 	}
+	x->s0_holds = 0;
 	x_get(x, S0, gpr_number(xi->op[0].reg.value, &high));
 	if (size == 4)
 		e_mov(x, false, S0, S0);
@@ -257,7 +258,7 @@ bool x_far_link(struct soft_vm *s, struct exit_link *l)
 	xi->off = 0;
 	x->ncold = 0;
 	x->full = false;
-	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
+	x->p = x->start = s->rw + ALIGN_UP(s->cold_used, 16ul);
 	x->end = s->rw + s->size;
 	if (!l->flags)
 		x_flags_save(x, S0);
@@ -266,7 +267,7 @@ bool x_far_link(struct soft_vm *s, struct exit_link *l)
 	x_cold(x);
 	if (x->full)
 		return false;
-	s->used = (u64)(x->p - s->rw);
+	s->cold_used = (u64)(x->p - s->rw);
 	__atomic_store_n((s32 *)(void *)l->jump, (s32)(x->start - (l->jump + 4)), __ATOMIC_RELEASE);
 	return true;
 }

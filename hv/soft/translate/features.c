@@ -7,6 +7,7 @@
 
 #include "emit.h"
 
+bool x_has_bmi2;
 static u8 supported[ZYDIS_ISA_SET_MAX_VALUE + 1];
 
 struct feature {
@@ -124,6 +125,8 @@ static bool host_has(struct feature f)
 
 void soft_features_init(void)
 {
+	x_has_bmi2 = host_has((struct feature)L7B(8));
+
 	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
 		const char *name = ZydisISASetGetString((ZydisISASet)i);
 

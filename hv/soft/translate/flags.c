@@ -55,6 +55,8 @@ void x_flags_liveness(struct xl *x)
 
 void x_flags_save(struct xl *x, int tmp)
 {
+	if (tmp == S0)
+		x->s0_holds = 0;
 	e_mov(x, true, tmp, H_RAX);
 	e8(x, 0x9f);				/* lahf */
 	e8(x, 0x0f), e8(x, 0x90), e8(x, 0xc0);	/* seto al */
@@ -65,6 +67,8 @@ void x_flags_save(struct xl *x, int tmp)
 
 void x_flags_restore(struct xl *x, int tmp)
 {
+	if (tmp == S0)
+		x->s0_holds = 0;
 	if (tmp < 0)
 		e_store(x, H_RAX, OFF_SCRATCH0);
 	else
