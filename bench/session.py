@@ -163,7 +163,7 @@ class Session:
 
     def run(self, name, command, limit):
         """Runs one command: (seconds by the agent's clock, by the host's, last line)."""
-        self.guest.write(f"{name} {command}\n")
+        self.guest.write(f"{name} set -o pipefail; {command}\n")
         start, _ = self.guest.expect(rf"^START {name}$", limit)
         end, m = self.guest.expect(rf"^END {name} (\d+) ([0-9.]+) ?(.*)$", limit)
         if m[1] != "0":
