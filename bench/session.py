@@ -20,6 +20,7 @@ import machine  # noqa: E402
 
 WORK = ROOT / "build" / "bench"
 READY_LIMIT = 120
+CFLAGS = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static"]
 
 
 class BenchError(Exception):
@@ -76,8 +77,7 @@ def build_programs():
         program = dest / source.stem
         if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
             continue
-        p = subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o",
-                            str(program), str(source), "-lm", "-lpthread"],
+        p = subprocess.run(["gcc", *CFLAGS, "-o", str(program), str(source), "-lm", "-lpthread"],
                            capture_output=True, text=True)
         if p.returncode:
             raise BenchError(f"{source.name} does not compile:\n{p.stderr}")
@@ -144,15 +144,15 @@ def native_argv(needs, cpus):
 class Session:
     """An engine with the agent ready in it."""
 
-    def __init__(self, engine, needs, opt):
+    def __init__(self, engine, needs, cpus, opt):
         self.engine = engine
         self.made = set()
         if engine.kind == "native":
-            argv = native_argv(needs, opt.cpus)
+            argv = native_argv(needs, cpus)
             env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         else:
             argv = engine.command(images.kernel(opt.kernel), initrd(needs),
-                                  "console=ttyS0 quiet anykvm.test=bench", opt.cpus, opt.memory)
+                                  "console=ttyS0 quiet anykvm.test=bench", cpus, opt.memory)
             env = engine.env()
         self.guest = machine.Guest(argv, tty=True, env=env)
         try:

@@ -40,7 +40,8 @@ static uint64_t random_access(char *memory, size_t size, long count)
 {
 	uint64_t *words = (uint64_t *)memory, mask = size / 8 - 1, sum = 0;
 
-	memset(memory, 1, size);
+	for (uint64_t i = 0; i <= mask; i++)
+		words[i] = i;
 	while (count--) {
 		uint64_t r = next();
 
