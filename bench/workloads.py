@@ -171,7 +171,7 @@ def table():
 
         w("fork", "kernel work", "/bench/kernel fork 1000", kind="kernel"),
         w("fork-exec", "kernel work", "/bench/kernel exec 250", kind="kernel"),
-        w("pipe", "kernel work", "/bench/kernel pipe 10000", kind="kernel"),
+        w("pipe", "kernel work", "/bench/kernel pipe 30000", kind="kernel"),
         w("read-write", "kernel work", "/bench/kernel rw 300000", kind="kernel"),
         w("stat", "kernel work", "/bench/kernel stat 150000", kind="kernel"),
         w("page-faults", "kernel work", "/bench/kernel faults 100000", kind="kernel"),

@@ -6,6 +6,7 @@
  *   kernel pipe|rw|faults|signals|files|fork|exec|stat COUNT
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,17 @@ static void check(int good, const char *what)
 	}
 }
 
-/* A byte goes to another process and comes back. */
+/* A byte goes to another process on the same CPU and comes back. */
 static void pipes(long count)
 {
 	int there[2], back[2];
+	cpu_set_t set;
 	char c = 0;
 	pid_t pid;
 
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	check(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
 	check(!pipe(there) && !pipe(back), "pipe");
 	pid = fork();
 	check(pid >= 0, "fork");
