@@ -35,6 +35,7 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 
 		c->jc[m][k].rip = k ? 0 : 1;
 	}
+	c->stats.jc_flushes += c->jc_filled[m] != 0;
 	c->jc_filled[m] = 0;
 	c->jc_local[m] = false;
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
@@ -105,6 +106,10 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	struct soft_cpu *c = soft_cpu(v);
 
 	keep_global &= !!(v->cr4 & X86_CR4_PGE);
+	if (keep_global)
+		c->stats.tlb_flushes_local++;
+	else
+		c->stats.tlb_flushes++;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		tlb_flush(c, m, keep_global);
 		if (!keep_global || c->jc_local[m])
@@ -147,6 +152,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 		soft_flush_tlb(v, false);
 		return;
 	}
+	c->stats.tlb_flushes_page++;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		struct tlb_entry *t = &c->tlb[m][i];
 
@@ -308,7 +314,7 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info)
 	return host;
 }
 
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+static void *tlb_miss(struct vcpu *v, u64 linear, u32 info)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -354,6 +360,15 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	return host;
 }
 
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+{
+	u64 start = soft_clock();
+	void *host = tlb_miss(v, linear, info);
+
+	soft_cpu(v)->stats.tlb_time += soft_clock() - start;
+	return host;
+}
+
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -368,6 +383,7 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 		vcpu_raise_error(v, EXC_GP, 0);
 		return NULL;
 	}
+	c->stats.itlb_misses++;
 	if (mmu_walk(v, linear, MMU_EXEC, &x)) {
 		vcpu_raise_pf(v, linear, x.error);
 		return NULL;
