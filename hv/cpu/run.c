@@ -105,15 +105,17 @@ static u64 halt_poll_ns(const struct vcpu *v)
 /* Blocks until v is runnable: 0, or -EINTR. */
 static int block(struct vcpu *v)
 {
-	u64 poll_end = host_monotonic_ns() + halt_poll_ns(v);
+	u64 start = host_monotonic_ns(), poll_end = start + halt_poll_ns(v);
+	int r;
 
 	v->stat.halt_exits++;
 	for (;;) {
 		vcpu_take_requests(v);
-		if (wakes(v))
-			return 0;
-		if (must_exit(v))
-			return -EINTR;
+		r = wakes(v) ? 0 : must_exit(v) ? -EINTR : 1;
+		if (r <= 0) {
+			v->stat.halt_wait_ns += host_monotonic_ns() - start;
+			return r;
+		}
 		if (host_monotonic_ns() < poll_end)
 			host_cpu_relax();
 		else

@@ -257,7 +257,8 @@ struct vcpu {
 
 	struct {
 		u64 exits, io_exits, mmio_exits, irq_injections, halt_exits, hypercalls,
-			insn_emulation, signal_exits, nmi_injections, request_irq_exits;
+			insn_emulation, signal_exits, nmi_injections, request_irq_exits,
+			halt_wait_ns, page_walks;
 	} stat;
 
 	/* MSRs that only cpu/msr.c knows. */

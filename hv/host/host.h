@@ -26,9 +26,16 @@ void host_unmap(void *p, size_t size);
 
 /*
  * Memory for generated code: size bytes mapped writable at *rw and executable
- * at *rx, never both. The descriptor, or -errno with both NULL.
+ * at *rx, never both. 0, or -errno with both NULL.
  */
 int host_code_memory(size_t size, u8 **rw, u8 **rx);
+/*
+ * Names for perf of what lies in such memory (as it is executed): starts the
+ * process's map, or empties it; false when it cannot be written. Then a name,
+ * "kind:address", for each piece. Both may use vectors.
+ */
+bool host_perf_map_start(void);
+void host_perf_map_add(const void *code, size_t size, const char *kind, u64 address);
 
 /* The string instructions instead of the C library's vector code. */
 static inline void host_memcpy(void *d, const void *s, size_t n)

@@ -4,7 +4,7 @@
  * address and mode, links between them, and the watch over the guest memory
  * that was translated.
  *
- * The cache is one memfd mapped twice, writable and executable. Space is
+ * The cache is shared memory mapped twice, writable and executable. Space is
  * handed out upwards and taken back all at once, when no vCPU is inside.
  * soft_vm.lock guards all of this but two things that run without: lookups
  * (blocks are published whole, and stay readable until the next reset) and
@@ -306,6 +306,8 @@ static bool kill_blocks(struct code_page *cp, u32 off, u32 len)
 
 static void page_drop(struct vm *vm, struct code_page *cp, u32 off, u32 len)
 {
+	if (soft_running)
+		soft_cpu(soft_running)->stats.dropped_pages++;
 	if (cp->dropped++ < PRECISE_AFTER) {
 		off = 0;
 		len = (u32)PAGE_SIZE;
@@ -332,6 +334,8 @@ void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)
 		struct code_page *cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_SEQ_CST) : NULL;
 
 		if (cp && overlaps(cp, off, n)) {
+			if (soft_running)
+				soft_cpu(soft_running)->stats.code_writes++;
 			soft_lock(s);
 			if (ps->code == cp)
 				page_drop(vm, cp, off, n);
@@ -439,6 +443,7 @@ void soft_code_reset(struct vcpu *self)
 	s->index_count = 0;
 	s->generation++;
 	soft_cpu(self)->stats.cache_flushes++;
+	soft_perf_reset(s);
 }
 
 static void pad(struct soft_vm *s, enum thunk t, const u8 *to)
@@ -474,13 +479,13 @@ int soft_code_init(struct vm *vm)
 	vm->engine_data = s;
 	s->size = CACHE_SIZE;
 	s->meta_size = META_SIZE;
-	s->fd = host_code_memory(s->size, &s->rw, &s->rx);
+	host_code_memory(s->size, &s->rw, &s->rx);
 	s->meta = host_map(s->meta_size);
 	s->scratch = host_map(soft_scratch_size());
 	s->insn_scratch = host_map(soft_insn_scratch_size());
 	s->code_scratch = host_map(2 * PAGE_SIZE);
 	s->index = host_map(INDEX_SIZE);
-	if (s->fd < 0 || !s->meta || !s->index || !s->scratch || !s->insn_scratch || !s->code_scratch) {
+	if (!s->rw || !s->meta || !s->index || !s->scratch || !s->insn_scratch || !s->code_scratch) {
 		soft_code_destroy(vm);
 		return -ENOMEM;
 	}
@@ -489,6 +494,7 @@ int soft_code_init(struct vm *vm)
 	soft_exact_flags = host_option("exact-flags");
 	soft_no_sharing = host_option("no-sharing");
 	soft_fault_init();
+	soft_stats_init(s);
 	return 0;
 }
 
@@ -499,10 +505,9 @@ void soft_code_destroy(struct vm *vm)
 	if (!s)
 		return;
 	free_pages(s);
-	if (s->fd >= 0) {
+	if (s->rw) {
 		host_unmap(s->rw, s->size);
 		host_unmap(s->rx, s->size);
-		host_close(s->fd);
 	}
 	if (s->meta)
 		host_unmap(s->meta, s->meta_size);

@@ -60,7 +60,7 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 	struct soft_cpu *c = soft_cpu(v);
 	u64 gpa = e->gpa + (linear & ~PAGE_MASK);
 	u8 *host = e->host, *host2 = NULL;
-	u64 gpa2 = 0;
+	u64 gpa2 = 0, start;
 	struct code_page *cp;
 	struct block *b;
 
@@ -68,17 +68,18 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 		soft_fpu_put(v);
 	for (int tries = 0; tries < 4; tries++) {
 		soft_lock(s);
+		start = soft_clock();
 		cp = soft_code_page(v, gpa);
 		b = cp ? soft_block_find(cp, gpa, mode) : NULL;
 		if (b && b->gpa2 && b->gpa2 != gpa2)
 			b = NULL;
 		if (!b && cp)
 			b = soft_translate(v, gpa, host, gpa2, host2, mode);
+		c->stats.translate_time += soft_clock() - start;
 		if (b && b != SOFT_STRADDLES && !b->listed) {
 			b->listed = true;
 			soft_block_add(v, cp, b, host, host2);
-			c->stats.translations++;
-			c->stats.translated_insns += b->insns;
+			soft_stats_block(v, b);
 		}
 		if (!b)
 			soft_code_reset(v);
@@ -96,7 +97,7 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 	return NULL;
 }
 
-struct block *soft_find(struct vcpu *v, u32 mode)
+static struct block *find(struct vcpu *v, u32 mode)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	u64 linear = v->rip + c->cs_base;
@@ -136,6 +137,16 @@ struct block *soft_find(struct vcpu *v, u32 mode)
 	}
 	c->stats.lookups++;
 	return b ? b : translate(v, e, linear, mode);
+}
+
+struct block *soft_find(struct vcpu *v, u32 mode)
+{
+	struct soft_stats *st = &soft_cpu(v)->stats;
+	u64 start = soft_clock(), translating = st->translate_time;
+	struct block *b = find(v, mode);
+
+	st->lookup_time += soft_clock() - start - (st->translate_time - translating);
+	return b;
 }
 
 enum soft_exit soft_go(struct vcpu *v, u8 *code)
@@ -189,11 +200,14 @@ static void instruction_done(struct vcpu *v)
 u32 soft_helper(struct vcpu *v, struct helper_call *h)
 {
 	struct soft_cpu *c = soft_cpu(v);
+	u64 start;
 	enum emu e;
 
 	v->rip = rip_trunc(c, v->code_delta + (u64)h->gpa32);
-	c->stats.helpers++;
+	c->stats.helpers[h->in.mnemonic]++;
+	start = soft_clock();
 	e = h->fn(v, &h->in);
+	c->stats.helper_time += soft_clock() - start;
 	if (e == EMU_NEXT) {
 		v->rip = rip_trunc(c, v->rip + h->in.len);
 		instruction_done(v);
@@ -315,7 +329,6 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		v->rip = rip_trunc(c, v->rip);
 	switch (why) {
 	case SOFT_POLL:
-		c->stats.polls++;
 		return GO_ON;
 	case SOFT_NEXT:
 		instruction_done(v);
@@ -501,6 +514,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct soft_cpu *c = soft_cpu(v);
 	enum engine_exit out = ENGINE_REQUEST;
+	u64 start = soft_clock();
 	u32 request;
 
 	go_in(v);
@@ -524,6 +538,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 			break;
 	}
 	go_out(v);
+	c->stats.run_time += soft_clock() - start;
 	return out;
 }
 
@@ -549,13 +564,17 @@ static void soft_vcpu_free(struct vcpu *v)
 static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
 {
 	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_stats *st = &soft_cpu(v)->stats;
+	u64 start = soft_clock();
 	int e;
 
+	st->deliveries++;
 	if (vector >= 32)	/* a device may have written memory */
 		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
 	soft_running = v;
 	e = emu_deliver(v, vector, soft_int, has_error, error);
 	soft_running = NULL;
+	st->deliver_time += soft_clock() - start;
 	return e;
 }
 
@@ -641,4 +660,6 @@ const struct engine_ops soft_engine = {
 	.slot_added = soft_slot_added,
 	.slot_removed = soft_slot_removed,
 	.memory_written = soft_memory_written,
+	.stat_name = soft_stat_name,
+	.stat_values = soft_stat_values,
 };

@@ -187,9 +187,15 @@ struct helper_call {
 	struct insn in;
 };
 
+/* What stats.c tells of a vCPU; the times are of host_rdtsc(), with the option stats-time. */
 struct soft_stats {
-	u64 translations, translated_insns, lookups, jc_misses, tlb_misses, tlb_fills, odd,
-		helpers, links, code_writes, dropped_pages, cache_flushes, polls, enters, exits[16];
+	u64 translations, translated_insns, translated_bytes, code_bytes;
+	u64 lookups, itlb_misses, tlb_misses, tlb_fills, tlb_flushes, tlb_flushes_local,
+		tlb_flushes_page, jc_flushes;
+	u64 odd, links, code_writes, dropped_pages, cache_flushes, enters, deliveries;
+	u64 run_time, lookup_time, translate_time, tlb_time, helper_time, deliver_time;
+	u64 exits[16];		/* by enum soft_exit */
+	u64 helpers[ZYDIS_MNEMONIC_MAX_VALUE + 1];	/* calls, by mnemonic */
 };
 
 struct soft_cpu {
@@ -241,7 +247,7 @@ struct soft_vm {
 	u8 *rw, *rx;		/* the two mappings of the code cache */
 	/* Blocks fill the cache from start to middle, what they seldom need the rest. */
 	u64 size, used, start, middle, cold_used;
-	int fd;
+	bool perf_map;		/* option perf-map: blocks have names for perf */
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
 	u32 generation;		/* atomic: of the whole cache */
 	struct code_page *pages;
@@ -413,6 +419,21 @@ u64 soft_watch_after(struct vcpu *v, const struct soft_watch *w);
 void soft_fault_init(void);
 /* The running vCPU of this thread, NULL: none. */
 extern __thread struct vcpu *soft_running;
+
+/* stats.c */
+/* Option stats-time: measures where the vCPUs' time goes. */
+extern bool soft_stats_time;
+static inline u64 soft_clock(void)
+{
+	return unlikely(soft_stats_time) ? host_rdtsc() : 0;
+}
+void soft_stats_init(struct soft_vm *s);
+bool soft_stat_name(u32 i, char *name, bool *ns);
+void soft_stat_values(struct vcpu *v, u64 *out);
+/* Counts a new block and names it for perf; v->rip is its start. */
+void soft_stats_block(struct vcpu *v, const struct block *b);
+/* The cache is empty: so are the names. */
+void soft_perf_reset(struct soft_vm *s);
 
 /* engine.c */
 /* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */

@@ -126,6 +126,7 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 
 		c->jc[m][k].rip = k ? 0 : 1;
 	}
+	c->stats.jc_flushes += c->jc_filled[m] != 0;
 	c->jc_filled[m] = 0;
 	c->jc_local[m] = false;
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
@@ -196,6 +197,10 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	struct soft_cpu *c = soft_cpu(v);
 
 	keep_global &= !!(v->cr4 & X86_CR4_PGE);
+	if (keep_global)
+		c->stats.tlb_flushes_local++;
+	else
+		c->stats.tlb_flushes++;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		tlb_flush(c, m, keep_global);
 		sites_flush(c, m, keep_global);
@@ -240,6 +245,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 		soft_flush_tlb(v, false);
 		return;
 	}
+	c->stats.tlb_flushes_page++;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		struct tlb_entry *t = &c->tlb[m][i];
 
@@ -410,7 +416,7 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	return host;
 }
 
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -458,6 +464,15 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	return host;
 }
 
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+{
+	u64 start = soft_clock();
+	void *host = tlb_miss(v, linear, info, site);
+
+	soft_cpu(v)->stats.tlb_time += soft_clock() - start;
+	return host;
+}
+
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -472,6 +487,7 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 		vcpu_raise_error(v, EXC_GP, 0);
 		return NULL;
 	}
+	c->stats.itlb_misses++;
 	if (mmu_walk(v, linear, MMU_EXEC, &x)) {
 		vcpu_raise_pf(v, linear, x.error);
 		return NULL;

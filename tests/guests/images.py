@@ -200,10 +200,12 @@ def busybox(arch):
     return fetch(arch, "busybox-static", "./bin/busybox", f"busybox-{arch}")
 
 
-def userland(packages):
+def userland(packages, without=()):
     """A directory with Debian packages and their dependencies, unpacked but not
-    configured; documentation and translations left out."""
-    name = "userland-" + hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
+    configured; documentation and translations left out, and what matches the
+    patterns without."""
+    text = " ".join(sorted(packages)) + "".join(f" -{p}" for p in without)
+    name = "userland-" + hashlib.sha256(text.encode()).hexdigest()[:12]
     dest = cache_dir() / name
     with locked(name):
         if dest.exists():
@@ -218,6 +220,11 @@ def userland(packages):
             apt.extract_all(packages, tmp)
         for useless in ("doc", "man", "locale", "info", "i18n", "perl"):
             shutil.rmtree(tmp / "usr/share" / useless, ignore_errors=True)
+        for path in [p for pattern in without for p in tmp.glob(pattern)]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         os.replace(tmp, dest)
     return dest
 

@@ -116,7 +116,7 @@ def test_much_input(boot):
     for i in range(400):
         guest.write(f"{i} the quick brown fox\n")
         if i % 20 == 19:
-            guest._pump(0.05)
+            guest.pump(0.05)
     guest.write("END\nstty echo; wc -l </tmp/in; cksum </tmp/in; seq 1 3000 | cksum; seq 1 3000\n")
     guest.expect("^400$", 60)
     guest.expect("^3000$", 60)

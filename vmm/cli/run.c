@@ -14,6 +14,7 @@
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
+#include "../machine/stats.h"
 #include "../machine/trace.h"
 #include "commands.h"
 #include "options.h"
@@ -21,6 +22,7 @@
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define TRACES_MAX 4
+#define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -28,6 +30,7 @@ struct run {
 	struct machine_config config;
 	enum engine_choice engine;
 	bool no_reboot;
+	bool stats;		/* printed when a machine ends */
 	const char *traces[TRACES_MAX];
 	unsigned int ntraces;
 
@@ -36,6 +39,7 @@ struct run {
 	struct signals *signals;
 	struct terminal *terminal;
 	struct timer *sampler;
+	struct timer *refreshed;	/* runs when the statistics are wanted */
 	struct machine *machine;	/* NULL between two */
 	int status;
 };
@@ -115,6 +119,13 @@ static int set_debug_port(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_stats(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->stats = true;
+	return 0;
+}
+
 static int set_trace(void *ctx, const char *value)
 {
 	struct run *r = ctx;
@@ -138,6 +149,8 @@ static const struct option_def options[] = {
 	  set_debug_port },
 	{ "--trace", "WHAT[=FILE]", "exits: print each exit to this program\n"
 	  "time: tell at the end where the CPUs' time went", set_trace },
+	{ "--stats", NULL, "print the engine's counters at the end; SIGUSR1 prints them, too",
+	  set_stats },
 	{ NULL, NULL, NULL, NULL },
 };
 
@@ -210,6 +223,24 @@ static void on_sample(void *ctx)
 	timer_set(r->sampler, monotonic_ns() + TRACE_SAMPLE_NS);
 }
 
+static void on_tell(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (!r->machine)
+		return;
+	machine_refresh(r->machine);
+	timer_set(r->refreshed, monotonic_ns() + REFRESH_NS);
+}
+
+static void on_refreshed(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		stats_print(r->machine, stderr);
+}
+
 /* --- running ------------------------------------------------------------------------- */
 
 /* One life of the machine: why it ended. */
@@ -231,6 +262,8 @@ static enum machine_end run_once(struct run *r)
 		terminal_free(r->terminal);
 		_exit(1);	/* nothing that the CPU still uses may be freed */
 	}
+	if (r->stats)
+		stats_print(r->machine, stderr);
 	end = machine_get_end(r->machine);
 	machine_free(r->machine);
 	r->machine = NULL;
@@ -260,9 +293,12 @@ static int set_up(struct run *r)
 	r->loop = loop_new();
 	if (!r->loop)
 		return error("cannot create the event loop");
-	r->signals = signals_new(r->loop, on_quit, r);
+	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->refreshed = timer_new(r->loop, on_refreshed, r);
+	if (!r->refreshed)
+		return error("cannot create a timer");
 	r->terminal = terminal_new(r->loop, &ops);
 	if (!r->terminal)
 		return -1;
@@ -280,6 +316,7 @@ static void tear_down(struct run *r)
 	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
+	timer_free(r->refreshed);
 	if (r->kvm.fd >= 0)
 		kvm_close(&r->kvm);
 	signals_free(r->signals);	/* may end the process */

@@ -274,15 +274,22 @@ int machine_stop(struct machine *m)
 	unsigned int i;
 
 	request_all(m, VCPU_STOP);
-	for (i = 0; i < m->cpus; i++)
+	for (i = 0; i < m->cpus; i++) {
 		if (!cpu_join(&m->vcpus[i], deadline))
 			return error("CPU %u does not leave the guest", i);
+		cpu_open_stats(&m->vcpus[i]);
+	}
 	return 0;
 }
 
 void machine_info(struct machine *m)
 {
 	request_all(m, VCPU_INFO);
+}
+
+void machine_refresh(struct machine *m)
+{
+	request_all(m, VCPU_STATS);
 }
 
 void machine_sample(struct machine *m)

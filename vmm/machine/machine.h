@@ -78,6 +78,11 @@ enum machine_end machine_get_end(const struct machine *m);
 
 /* Has every CPU tell its registers on standard error. */
 void machine_info(struct machine *m);
+/*
+ * Has every CPU leave the guest for a moment, which brings its counters up to
+ * date and opens them.
+ */
+void machine_refresh(struct machine *m);
 /* Has every CPU give the trace a sample of where it is. */
 void machine_sample(struct machine *m);
 

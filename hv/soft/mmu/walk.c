@@ -304,6 +304,7 @@ again:
 
 int mmu_walk(struct vcpu *v, u64 linear, u32 access, struct xlate *x)
 {
+	v->stat.page_walks++;
 	return walk(v, linear, access, false, x);
 }
 
