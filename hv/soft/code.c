@@ -464,6 +464,8 @@ static void pads(struct soft_vm *s)
 	pad(s, THUNK_JC_MISS, soft_thunk_jc_miss);
 	pad(s, THUNK_EXIT_MEM, soft_thunk_exit_mem);
 	pad(s, THUNK_EXIT_HOST, soft_thunk_exit_host);
+	for (int m = 0; m < MMU_COUNT; m++)
+		pad(s, THUNK_JC_WAY1 + m, soft_jc_thunks[m]);
 	for (int i = 0; i < SITE_CLASSES * MMU_COUNT; i++)
 		pad(s, THUNK_SITE + i, soft_site_thunks[i]);
 	s->used = s->start = THUNK_COUNT * PAD;

@@ -34,6 +34,7 @@ ASSERT_CPU(site, OFF_SITE);
 ASSERT_CPU(site_list, OFF_SITE_LIST);
 ASSERT_CPU(site_count, OFF_SITE_COUNT);
 ASSERT_CPU(site_pages, OFF_SITE_PAGES);
+ASSERT_CPU(jc, OFF_JC);
 _Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
 _Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");
 _Static_assert(MISS_GROUP == SITE_GROUP_BIT << 8, "group");
@@ -162,7 +163,7 @@ static u8 *code_for_rip(struct vcpu *v, struct block **found)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	int m = MODE_MMU(c->mode);
-	struct jc_entry *j = &c->jc[m][jc_index(v->rip)];
+	struct jc_entry *j = &c->jc[m][0][jc_index(0, v->rip)];
 	struct block *b;
 
 	*found = NULL;

@@ -61,19 +61,16 @@ enum site_class { SITE_READ, SITE_WRITE, SITE_CONST_READ, SITE_CONST_WRITE };
 #define SITE_EMPTY BIT64(63)
 
 /* Targets of indirect jumps: rip -> translated code. */
-#define JC_BITS 15
 #define JC_ENTRIES (1u << JC_BITS)
-/* Multiplicative hash: byte offset of rip's entry = (u32)rip * JC_HASH >> JC_SHIFT & ~15. */
-#define JC_HASH 0x9e3779b1u
-#define JC_SHIFT (32 - JC_BITS - 4)
 struct jc_entry {
 	u64 rip;
 	u64 code;
 };
 
-static inline u32 jc_index(u64 rip)
+/* Who comes last is in way 0, whom it displaced in way 1, by another hash. */
+static inline u32 jc_index(int way, u64 rip)
 {
-	return (u32)rip * JC_HASH >> JC_SHIFT >> 4;
+	return (u32)rip * (way ? JC_HASH1 : JC_HASH0) >> JC_SHIFT >> 4;
 }
 
 #define JC_PAGES 4096u
@@ -206,8 +203,8 @@ struct soft_cpu {
 	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
 	u32 site_count[MMU_COUNT][2];
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
+	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
 
-	struct jc_entry jc[MMU_COUNT][JC_ENTRIES];
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
 	u32 mode;		/* valid when !vcpu->mode_stale */
@@ -218,10 +215,10 @@ struct soft_cpu {
 	u64 jc_base[MMU_COUNT];
 
 	/* what was filled since the last flush */
-	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT];
+	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT][2];
 	u16 tlb_list[MMU_COUNT][TLB_ENTRIES];
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
-	u16 jc_list[MMU_COUNT][JC_ENTRIES];
+	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
@@ -265,7 +262,8 @@ struct soft_vm {
 enum thunk {
 	THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
 	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST,
-	THUNK_SITE,		/* + SITE_CLASSES * enum mmu_index + enum site_class */
+	THUNK_JC_WAY1,		/* + enum mmu_index */
+	THUNK_SITE = THUNK_JC_WAY1 + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
 	THUNK_COUNT = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
 };
 
@@ -449,5 +447,7 @@ extern const u8 soft_thunk_helper[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
 /* The fill routines, in the order of THUNK_SITE. */
 extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
+/* By enum mmu_index: the look into the jump cache's way 1. */
+extern const u8 *const soft_jc_thunks[MMU_COUNT];
 
 #endif

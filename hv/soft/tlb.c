@@ -26,7 +26,7 @@ void soft_tlb_init(struct soft_cpu *c)
 			tlb_clear(&c->tlb[m][i], i);
 		for (u32 i = 0; i < SITE_CLASSES * SITES; i++)
 			c->site[m][i].tag = SITE_EMPTY;
-		c->jc[m][0].rip = 1;
+		c->jc[m][0][0].rip = c->jc[m][1][0].rip = 1;
 	}
 }
 
@@ -121,13 +121,15 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 
 void soft_jc_flush(struct soft_cpu *c, int m)
 {
-	for (u32 i = 0; i < c->jc_filled[m]; i++) {
-		u32 k = c->jc_list[m][i];
+	c->stats.jc_flushes += c->jc_filled[m][0] != 0;
+	for (int way = 0; way < 2; way++) {
+		for (u32 i = 0; i < c->jc_filled[m][way]; i++) {
+			u32 k = c->jc_list[m][way][i];
 
-		c->jc[m][k].rip = k ? 0 : 1;
+			c->jc[m][way][k].rip = k ? 0 : 1;
+		}
+		c->jc_filled[m][way] = 0;
 	}
-	c->stats.jc_flushes += c->jc_filled[m] != 0;
-	c->jc_filled[m] = 0;
 	c->jc_local[m] = false;
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
 }
@@ -151,18 +153,32 @@ static bool jc_knows_page(const struct soft_cpu *c, int m, u64 linear)
 	return c->jc_pages[m][bit / 64] >> (bit % 64) & 1;
 }
 
+/* Returns what was in the entry; its code is 0 when that was nothing. */
+static struct jc_entry jc_put(struct soft_cpu *c, int m, int way, struct jc_entry e)
+{
+	u32 k = jc_index(way, e.rip);
+	struct jc_entry *at = &c->jc[m][way][k], old = *at;
+
+	if (old.rip == (k ? 0u : 1u)) {
+		c->jc_list[m][way][c->jc_filled[m][way]++] = (u16)k;
+		old.code = 0;
+	}
+	at->code = e.code;
+	at->rip = e.rip;
+	return old;
+}
+
 void soft_jc_add(struct vcpu *v, struct block *b)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	int m = MODE_MMU(c->mode);
 	u64 rip = v->rip, linear = rip + c->cs_base;
-	u32 k = jc_index(rip);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+	struct jc_entry old;
 
-	if (c->jc[m][k].rip == (k ? 0u : 1u))
-		c->jc_list[m][c->jc_filled[m]++] = (u16)k;
-	c->jc[m][k].code = (u64)(uintptr_t)b->indirect;
-	c->jc[m][k].rip = rip;
+	old = jc_put(c, m, 0, (struct jc_entry){ rip, (u64)(uintptr_t)b->indirect });
+	if (old.code && old.rip != rip)
+		jc_put(c, m, 1, old);
 	jc_note_page(c, m, linear);
 	if (b->gpa2)
 		jc_note_page(c, m, linear + PAGE_SIZE);

@@ -6,10 +6,6 @@
  */
 #include "emit.h"
 
-#define JC_AT(mmu) \
-	((s32)(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, jc) + \
-	       (mmu) * sizeof(struct jc_entry) * JC_ENTRIES))
-
 static bool single(const struct xl *x)
 {
 	return x->mode & (MODE_ONE | MODE_BOUNCE);
@@ -31,7 +27,7 @@ static void leave(struct xl *x, s64 target)
 /* Goes to rip S0; the flags are in memory. xi has moved RSP by rsp_added. */
 static void indirect(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 {
-	s32 at = JC_AT(MODE_MMU(x->mode));
+	s32 at = OFF_JC + MODE_MMU(x->mode) * JC_MODE_SIZE;
 
 	if (single(x)) {
 		e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_MISS]);
@@ -39,8 +35,8 @@ static void indirect(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 		e32(x, (u32)rsp_added);
 		return;
 	}
-	/* imul r11d, ebp, JC_HASH; shr r11d, JC_SHIFT; and r11d, -16 */
-	e8(x, 0x44), e8(x, 0x69), e8(x, 0xdd), e32(x, JC_HASH);
+	/* imul r11d, ebp, JC_HASH0; shr r11d, JC_SHIFT; and r11d, -16 */
+	e8(x, 0x44), e8(x, 0x69), e8(x, 0xdd), e32(x, JC_HASH0);
 	e8(x, 0x41), e8(x, 0xc1), e8(x, 0xeb), e8(x, JC_SHIFT);
 	e_group1(x, false, 4, S1, -16);
 	/* cmp rbp, [rsp + r11 + rip] */

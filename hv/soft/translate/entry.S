@@ -273,6 +273,36 @@ func soft_thunk_jc_miss
 	mov	$SOFT_LOOKUP, %eax
 	jmp	soft_leave
 
+/*
+ * As soft_thunk_jc_miss, with a look into the jump cache's way 1 before. The
+ * flags are saved.
+ */
+.macro jc_way1 mode
+.set .Lway, 8 + OFF_JC + JC_MODE_SIZE * \mode + JC_WAY_SIZE
+	.p2align 4
+.Ljc_\mode:
+	imul	$JC_HASH1, %ebp, %r11d
+	shr	$JC_SHIFT, %r11d
+	and	$-16, %r11d
+	cmp	.Lway(%rsp,%r11), %rbp
+	jne	soft_thunk_jc_miss
+	add	$8, %rsp
+	jmp	*.Lway(%rsp,%r11)	/* 8 + .Lway, less the 8 */
+.endm
+
+.irp	m, 0, 1, 2
+	jc_way1 \m
+.endr
+
+	.section .data.rel.ro
+	.globl	soft_jc_thunks
+	.hidden	soft_jc_thunks
+soft_jc_thunks:
+.irp	m, 0, 1, 2
+	.quad	.Ljc_\m
+.endr
+	.text
+
 /* A fault's handler sent us here from translated code; v->rip and flags are set. */
 func soft_thunk_fault
 	save_guest 0

@@ -539,7 +539,7 @@ void x_cold(struct xl *x)
 			cold_link(x, c);
 			break;
 		case COLD_JC:
-			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_MISS]);
+			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_WAY1 + MODE_MMU(x->mode)]);
 			e32(x, (u32)c->gpa32);
 			e32(x, c->info);
 			break;

@@ -35,6 +35,14 @@
 #define OFF_SITE_COUNT (OFF_SITE_LIST + TLB_MODES * 2 * 2 * SITE_LIST_MAX)
 #define OFF_SITE_PAGES (OFF_SITE_COUNT + TLB_MODES * 2 * 4)
 #define SITE_PAGES 4096
+#define OFF_JC (OFF_SITE_PAGES + TLB_MODES * 2 * SITE_PAGES / 8)
+#define JC_BITS 15
+#define JC_WAY_SIZE (16 << JC_BITS)
+#define JC_MODE_SIZE (2 * JC_WAY_SIZE)
+/* Byte offset of rip's entry in way n: (u32)rip * JC_HASHn >> JC_SHIFT & ~15. */
+#define JC_HASH0 0x9e3779b1
+#define JC_HASH1 0x85ebca6b
+#define JC_SHIFT (32 - JC_BITS - 4)
 
 /* What stands before the call of a fill routine, by distance from its end. */
 #define SITE_CALL 8		/* bytes between: they compute the address */
