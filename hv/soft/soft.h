@@ -22,9 +22,11 @@
 #define TLB_ENTRIES (1u << TLB_BITS)
 
 /*
- * The entry of a linear page is picked by its low page number bits. A tag is
- * the page's linear address; an invalid one differs from every address that
- * selects the entry in the lowest page number bit.
+ * The entry of a linear page is picked by its low page number bits, which
+ * translated code does; what is displaced goes to way 1, where more bits count
+ * and which is looked at before the page tables. A tag is the page's linear
+ * address. In way 0 an invalid one differs from every address that selects the
+ * entry in the lowest page number bit; in way 1 it is SITE_EMPTY.
  */
 struct tlb_entry {
 	u64 rtag, wtag;
@@ -197,7 +199,7 @@ struct soft_stats {
 
 struct soft_cpu {
 	/* These have their places in translate/offsets.h. */
-	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
+	struct tlb_entry tlb[MMU_COUNT][2][TLB_ENTRIES];
 	struct site site[MMU_COUNT][SITE_CLASSES * SITES];
 	/* Sites filled since the last flush, by the sign of the address. */
 	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
@@ -215,8 +217,8 @@ struct soft_cpu {
 	u64 jc_base[MMU_COUNT];
 
 	/* what was filled since the last flush */
-	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT][2];
-	u16 tlb_list[MMU_COUNT][TLB_ENTRIES];
+	u32 tlb_filled[MMU_COUNT][2], jc_filled[MMU_COUNT][2];
+	u16 tlb_list[MMU_COUNT][2][TLB_ENTRIES];
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
@@ -297,11 +299,16 @@ static inline struct soft_vm *soft_vm(struct vm *vm)
 	return vm->engine_data;
 }
 
+struct xlate;
+
 /* tlb.c */
 void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
+/* The emulation has translated linear for itself, in the present mode: x, in slot s. */
+void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
+		   bool write);
 void soft_jc_flush(struct soft_cpu *c, int mmu);
 /* v->rip, in the present mode, is b's; its pages have just been looked up. */
 void soft_jc_add(struct vcpu *v, struct block *b);

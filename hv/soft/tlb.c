@@ -9,21 +9,31 @@
 #include "mmu/mmu.h"
 #include "soft.h"
 
-static u32 tlb_index(u64 linear)
+static u32 tlb_index(int way, u64 linear)
 {
-	return linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
+	u64 page = linear >> PAGE_SHIFT;
+
+	return (way ? page ^ page >> TLB_BITS : page) & (TLB_ENTRIES - 1);
 }
 
-static void tlb_clear(struct tlb_entry *e, u32 i)
+static u64 tlb_none(int way, u32 i)
 {
-	e->rtag = e->wtag = (u64)(i ^ 1) << PAGE_SHIFT;
+	return way ? SITE_EMPTY : (u64)(i ^ 1) << PAGE_SHIFT;
+}
+
+static void tlb_clear(struct soft_cpu *c, int m, int way, u32 i)
+{
+	struct tlb_entry *e = &c->tlb[m][way][i];
+
+	e->rtag = e->wtag = tlb_none(way, i);
+	e->delta = 0;
 }
 
 void soft_tlb_init(struct soft_cpu *c)
 {
 	for (int m = 0; m < MMU_COUNT; m++) {
-		for (u32 i = 0; i < TLB_ENTRIES; i++)
-			tlb_clear(&c->tlb[m][i], i);
+		for (u32 i = 0; i < 2 * TLB_ENTRIES; i++)
+			tlb_clear(c, m, i / TLB_ENTRIES, i % TLB_ENTRIES);
 		for (u32 i = 0; i < SITE_CLASSES * SITES; i++)
 			c->site[m][i].tag = SITE_EMPTY;
 		c->jc[m][0][0].rip = c->jc[m][1][0].rip = 1;
@@ -193,19 +203,19 @@ static void itlb_flush(struct soft_cpu *c, bool keep_global)
 			c->itlb[i].linear = 0;
 }
 
-static void tlb_flush(struct soft_cpu *c, int m, bool keep_global)
+static void tlb_flush(struct soft_cpu *c, int m, int way, bool keep_global)
 {
 	u32 kept = 0;
 
-	for (u32 i = 0; i < c->tlb_filled[m]; i++) {
-		u32 k = c->tlb_list[m][i];
+	for (u32 i = 0; i < c->tlb_filled[m][way]; i++) {
+		u32 k = c->tlb_list[m][way][i];
 
-		if (keep_global && (c->tlb[m][k].gpa & TLB_GLOBAL))
-			c->tlb_list[m][kept++] = (u16)k;
+		if (keep_global && (c->tlb[m][way][k].gpa & TLB_GLOBAL))
+			c->tlb_list[m][way][kept++] = (u16)k;
 		else
-			tlb_clear(&c->tlb[m][k], k);
+			tlb_clear(c, m, way, k);
 	}
-	c->tlb_filled[m] = kept;
+	c->tlb_filled[m][way] = kept;
 }
 
 void soft_flush_tlb(struct vcpu *v, bool keep_global)
@@ -218,7 +228,8 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	else
 		c->stats.tlb_flushes++;
 	for (int m = 0; m < MMU_COUNT; m++) {
-		tlb_flush(c, m, keep_global);
+		tlb_flush(c, m, 0, keep_global);
+		tlb_flush(c, m, 1, keep_global);
 		sites_flush(c, m, keep_global);
 		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
@@ -254,7 +265,6 @@ static bool in_large_page(const struct soft_cpu *c, u64 linear)
 void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u32 i = tlb_index(linear);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
 	if (c->huge_pages || in_large_page(c, linear)) {	/* a piece of a larger page */
@@ -263,10 +273,13 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	}
 	c->stats.tlb_flushes_page++;
 	for (int m = 0; m < MMU_COUNT; m++) {
-		struct tlb_entry *t = &c->tlb[m][i];
+		for (int way = 0; way < 2; way++) {
+			u32 i = tlb_index(way, linear);
 
-		if (t->rtag == (linear & PAGE_MASK) || t->wtag == (linear & PAGE_MASK))
-			tlb_clear(t, i);
+			/* A tag for writing comes with one for reading. */
+			if (c->tlb[m][way][i].rtag == (linear & PAGE_MASK))
+				tlb_clear(c, m, way, i);
+		}
 		sites_drop_page(c, m, linear & PAGE_MASK);
 		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
@@ -275,6 +288,16 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	}
 	if (e->linear == ((linear & PAGE_MASK) | 1))
 		e->linear = 0;
+}
+
+static void tlb_drop_writes(struct soft_cpu *c, int m, int way, u64 gpa)
+{
+	for (u32 i = 0; i < c->tlb_filled[m][way]; i++) {
+		u32 k = c->tlb_list[m][way][i];
+
+		if ((c->tlb[m][way][k].gpa & PAGE_MASK) == gpa)
+			c->tlb[m][way][k].wtag = tlb_none(way, k);
+	}
 }
 
 /* No fast write to the page at gpa any more: it holds translated code. */
@@ -286,34 +309,50 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 	for (int m = 0; m < MMU_COUNT; m++) {
 		sites_drop(c, m, 0, true);
 		sites_drop(c, m, 1, true);
-		for (u32 i = 0; i < c->tlb_filled[m]; i++) {
-			u32 k = c->tlb_list[m][i];
-
-			if ((c->tlb[m][k].gpa & PAGE_MASK) == gpa)
-				c->tlb[m][k].wtag = (u64)(k ^ 1) << PAGE_SHIFT;
-		}
+		tlb_drop_writes(c, m, 0, gpa);
+		tlb_drop_writes(c, m, 1, gpa);
 	}
+}
+
+/* Puts e at index i; true when something else was there, which *old then is. */
+static bool tlb_put(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_entry *e,
+		    struct tlb_entry *old)
+{
+	struct tlb_entry *at = &c->tlb[m][way][i];
+
+	*old = *at;
+	if (at->rtag == tlb_none(way, i)) {
+		if (c->tlb_filled[m][way] == TLB_ENTRIES) {
+			/* Entries cleared one by one stay listed. */
+			for (u32 k = 0; k < TLB_ENTRIES; k++)
+				tlb_clear(c, m, way, k);
+			c->tlb_filled[m][way] = 0;
+		}
+		c->tlb_list[m][way][c->tlb_filled[m][way]++] = (u16)i;
+	}
+	*at = *e;
+	if (e->wtag != e->rtag)
+		at->wtag = tlb_none(way, i);
+	return old->rtag != tlb_none(way, i) && old->rtag != e->rtag;
 }
 
 static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *x, u8 *host,
 		     bool write)
 {
-	u32 i = tlb_index(linear);
-	struct tlb_entry *e = &c->tlb[m][i];
-	u64 none = (u64)(i ^ 1) << PAGE_SHIFT, tag = linear & PAGE_MASK;
+	u64 tag = linear & PAGE_MASK;
+	struct tlb_entry old, gone, e = {
+		.rtag = tag,
+		.wtag = write ? tag : ~tag,
+		.delta = ((u64)(uintptr_t)host & PAGE_MASK) - tag,
+		.gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0),
+	};
+	u32 i = tlb_index(1, linear);
 
-	if (e->rtag == none && e->wtag == none) {
-		if (c->tlb_filled[m] == TLB_ENTRIES) {	/* entries cleared one by one stay listed */
-			for (u32 k = 0; k < TLB_ENTRIES; k++)
-				tlb_clear(&c->tlb[m][k], k);
-			c->tlb_filled[m] = 0;
-		}
-		c->tlb_list[m][c->tlb_filled[m]++] = (u16)i;
-	}
-	e->wtag = write ? tag : none;
-	e->rtag = tag;
-	e->delta = ((u64)(uintptr_t)host & PAGE_MASK) - tag;
-	e->gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0);
+	/* Way 1 may know less than is known now. */
+	if (c->tlb[m][1][i].rtag == tag)
+		tlb_clear(c, m, 1, i);
+	if (tlb_put(c, m, 0, tlb_index(0, linear), &e, &old))
+		tlb_put(c, m, 1, tlb_index(1, old.rtag), &old, &gone);
 	c->high_local[m] |= (s64)linear < 0 && !x->global;
 	c->stats.tlb_fills++;
 }
@@ -487,6 +526,19 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 
 	soft_cpu(v)->stats.tlb_time += soft_clock() - start;
 	return host;
+}
+
+void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
+		   bool write)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	bool fast = false;
+
+	note_page_size(c, linear, x->page_shift);
+	if (write && !memslot_write_waits(v, s, x->gpa >> PAGE_SHIFT))
+		write_access(v, s, x->gpa, 1, &fast);
+	tlb_fill(c, MODE_MMU(c->mode), linear, x,
+		 (u8 *)(uintptr_t)(s->hva + (x->gpa - (s->gfn << PAGE_SHIFT))), fast);
 }
 
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)

@@ -117,7 +117,7 @@ static u8 *host_address(struct vcpu *v, const struct vsib *g, u64 linear, bool w
 {
 	struct soft_cpu *c = soft_cpu(v);
 	const struct tlb_entry *e =
-		&c->tlb[MODE_MMU(c->mode)][linear >> PAGE_SHIFT & (TLB_ENTRIES - 1)];
+		&c->tlb[MODE_MMU(c->mode)][0][linear >> PAGE_SHIFT & (TLB_ENTRIES - 1)];
 	u64 off = linear & ~PAGE_MASK;
 
 	if ((write ? e->wtag : e->rtag) == linear - off && off + g->esize <= PAGE_SIZE)

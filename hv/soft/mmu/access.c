@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 
+#include "../soft.h"
 #include "mmu.h"
 
 #define MAX_PIECES (MEM_MAX_SIZE / PAGE_SIZE + 1)
@@ -64,6 +65,35 @@ static u8 *ram(struct vcpu *v, u64 gpa, u32 access, struct memslot **slot)
 	return (u8 *)(uintptr_t)(s->hva + (gpa - (s->gfn << PAGE_SHIFT)));
 }
 
+/* May the TLB of translated code answer? */
+static inline bool plain(const struct vcpu *v, u32 access)
+{
+	return v->data_tlb && !v->mode_stale && v->data_rights == mmu_rights(v) &&
+	       !(access & ~(MMU_READ | MMU_WRITE | MMU_STACK));
+}
+
+/* What it knows: the host address, or NULL. */
+static inline u8 *known(const struct vcpu *v, u64 linear, u32 size, u32 access)
+{
+	const struct tlb_entry *e;
+	u64 off = linear & ~PAGE_MASK;
+
+	if (!plain(v, access) || off + size > PAGE_SIZE)
+		return NULL;
+	e = (const struct tlb_entry *)v->data_tlb +
+	    (linear >> PAGE_SHIFT & (TLB_ENTRIES - 1));
+	if ((access & MMU_WRITE ? e->wtag : e->rtag) != linear - off)
+		return NULL;
+	return (u8 *)(uintptr_t)(linear + e->delta);
+}
+
+static inline void note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
+			u32 access)
+{
+	if (plain(v, access))
+		soft_tlb_note(v, linear, x, s, access & MMU_WRITE);
+}
+
 /* Cuts and translates an access. Fills p[MAX_PIECES] and *n. */
 static enum emu translate(struct vcpu *v, u64 linear, u32 size, u32 access, struct piece *p,
 			  u32 *n)
@@ -88,6 +118,8 @@ static enum emu translate(struct vcpu *v, u64 linear, u32 size, u32 access, stru
 		p->gpa = x.gpa;
 		p->len = MIN(size, (u32)(PAGE_SIZE - (linear & ~PAGE_MASK)));
 		p->host = ram(v, x.gpa, access, &p->slot);
+		if (p->host)
+			note(v, linear, &x, p->slot, access);
 		linear += p->len;
 		size -= p->len;
 	}
@@ -177,10 +209,15 @@ static bool mmio_room(const struct vcpu *v, const struct piece *p, u32 n)
 enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
-	u8 *d = dst;
+	u8 *d = dst, *host = known(v, linear, size, access);
 	u32 i, n;
-	enum emu e = translate(v, linear, size, access, piece, &n);
+	enum emu e;
 
+	if (likely(host)) {
+		copy(d, host, size);
+		return EMU_NEXT;
+	}
+	e = translate(v, linear, size, access, piece, &n);
 	for (i = 0; e == EMU_NEXT && i < n; i++) {
 		if (likely(piece[i].host))
 			copy(d, piece[i].host, piece[i].len);
@@ -194,10 +231,16 @@ enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access)
 enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
+	u8 *host = known(v, linear, size, access | MMU_WRITE);
 	const u8 *s = src;
 	u32 i, n;
-	enum emu e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
+	enum emu e;
 
+	if (likely(host)) {
+		copy(host, s, size);
+		return EMU_NEXT;
+	}
+	e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
 	if (e != EMU_NEXT)
 		return e;
 	if (unlikely(!mmio_room(v, piece, n)))
@@ -220,8 +263,11 @@ enum emu mem_probe_write(struct vcpu *v, u64 linear, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
 	u32 n;
-	enum emu e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
+	enum emu e;
 
+	if (known(v, linear, size, access | MMU_WRITE))
+		return EMU_NEXT;
+	e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
 	if (e == EMU_NEXT && unlikely(!mmio_room(v, piece, n)))
 		return EMU_UNHANDLED;
 	return e;
@@ -231,8 +277,10 @@ void *mem_ptr(struct vcpu *v, u64 linear, u32 size, u32 access)
 {
 	struct memslot *s;
 	struct xlate x;
-	u8 *host;
+	u8 *host = known(v, linear, size, access);
 
+	if (likely(host))
+		return host;
 	if (!vcpu_long_mode(v))
 		linear = (u32)linear;
 	else if (!canonical(linear))
@@ -242,6 +290,8 @@ void *mem_ptr(struct vcpu *v, u64 linear, u32 size, u32 access)
 	if (mmu_walk(v, linear, access, &x))
 		return NULL;
 	host = ram(v, x.gpa, access, &s);
+	if (host)
+		note(v, linear, &x, s, access);
 	if (!host || !(access & MMU_WRITE))
 		return host;
 	if (soft_page_has_code(s, x.gpa >> PAGE_SHIFT))

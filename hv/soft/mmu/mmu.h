@@ -100,6 +100,12 @@ static inline void mmu_written(struct vcpu *v, struct memslot *s, u64 gpa, u32 l
  */
 #define MEM_MAX_SIZE 8192u
 
+/* Of what decides on access by page: what one instruction may change midway. */
+static inline u32 mmu_rights(const struct vcpu *v)
+{
+	return (v->sysflags & X86_FL_AC) | (v->cpl == 3);
+}
+
 enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access);
 enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 access);
 /* Checks that a later mem_write of the range will not fault. */

@@ -137,8 +137,8 @@ tlb_miss:
 	mov	.Ltlb + 8 * (\class & 1)(%rsp,%r11), %rcx
 	xor	%rbp, %rcx
 	cmp	$0xfff, %rcx
-	ja	9f
-	cmp	SITE_BOUND(%rax), %cx
+	ja	3f
+2:	cmp	SITE_BOUND(%rax), %cx
 	ja	8f
 	test	SITE_MASK(%rax), %cx
 	jnz	9f
@@ -177,6 +177,21 @@ tlb_miss:
 	mov	8 + OFF_SITE_SAVE + 8(%rsp), %rcx
 	add	%r11, %rbp
 	ret
+
+3:	/* Way 1 perhaps. */
+	mov	%rbp, %rcx
+	shr	$12, %rcx
+	mov	%ecx, %r11d
+	shr	$TLB_BITS, %ecx
+	xor	%ecx, %r11d
+	and	$((1 << TLB_BITS) - 1), %r11d
+	add	$(1 << TLB_BITS), %r11d
+	shl	$5, %r11d
+	mov	.Ltlb + 8 * (\class & 1)(%rsp,%r11), %rcx
+	xor	%rbp, %rcx
+	cmp	$0xfff, %rcx
+	jbe	2b
+	jmp	9f
 
 5:	/* It joins the list of its half. */
 	mov	%rbp, %rcx

@@ -23,7 +23,8 @@
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
 #define TLB_BITS 12
-#define TLB_MODE_SIZE (32 << TLB_BITS)
+#define TLB_WAY_SIZE (32 << TLB_BITS)
+#define TLB_MODE_SIZE (2 * TLB_WAY_SIZE)
 #define TLB_MODES 3
 #define SITES 4096
 #define SITE_CLASSES 4
