@@ -204,7 +204,7 @@ static bool overflows(struct vcpu *v, const struct insn *in, u64 divisor)
 		    bits == 64 ? (u128)v->gpr[REG_RDX] << 64 | v->gpr[REG_RAX] :
 		    (u128)(v->gpr[REG_RDX] & (BIT64(bits) - 1)) << bits |
 		    (v->gpr[REG_RAX] & (BIT64(bits) - 1));
-	s128 n, d, q;
+	s128 n, d, q, max = ((s128)1 << (bits - 1)) - 1;
 
 	if (!divisor)
 		return true;
@@ -212,11 +212,10 @@ static bool overflows(struct vcpu *v, const struct insn *in, u64 divisor)
 		return wide / divisor >> bits != 0;
 	n = (s128)(wide << (128 - 2 * bits)) >> (128 - 2 * bits);
 	d = (s64)(divisor << (64 - bits)) >> (64 - bits);
-	if (d == -1)	/* the one quotient that C cannot form */
-		return n == (s128)1 << (2 * bits - 1) || -n > ((s128)1 << (bits - 1)) - 1 ||
-		       -n < -((s128)1 << (bits - 1));
+	if (d == -1)	/* where C cannot form each quotient */
+		return n < -max || n > max + 1;
 	q = n / d;
-	return q > ((s128)1 << (bits - 1)) - 1 || q < -((s128)1 << (bits - 1));
+	return q > max || q < -max - 1;
 }
 
 enum emu soft_divide(struct vcpu *v)
