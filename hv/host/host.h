@@ -12,7 +12,7 @@
 #ifndef HV_HOST_HOST_H
 #define HV_HOST_HOST_H
 
-#include "types.h"
+#include "guest.h"
 
 /* --- memory -------------------------------------------------------------- */
 
@@ -64,8 +64,6 @@ int host_copy_to_user(u64 dst, const void *src, size_t n);
  */
 int host_copy_from_guest(void *dst, u64 src, size_t n);
 int host_copy_to_guest(u64 dst, const void *src, size_t n);
-/* Exchanges a byte of guest memory atomically: the old value, or -EFAULT. Only in KVM_RUN. */
-int host_guest_swap8(u64 addr, u8 val);
 
 /* True when every page of [hva, hva + size) is mapped in this process. */
 bool host_range_mapped(u64 hva, u64 size);

@@ -68,9 +68,11 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 			c->stats.translations++;
 			c->stats.translated_insns += b->insns;
 		}
-		if (!b)
+		if (!b && !c->gone)
 			soft_code_reset(v);
 		host_mutex_unlock(&s->lock);
+		if (c->gone)
+			return NULL;
 		if (b == SOFT_STRADDLES) {
 			e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
 			if (!e || !e->host)
@@ -228,6 +230,21 @@ static enum verdict internal_error(struct vcpu *v, enum engine_exit *out)
 	return LEAVE;
 }
 
+/* soft_find() had nothing. */
+static enum verdict no_code(struct vcpu *v, enum engine_exit *out)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	*out = ENGINE_REQUEST;
+	if (v->exc.pending)
+		return LEAVE;
+	if (!c->gone)
+		return internal_error(v, out);
+	c->gone = false;
+	*out = ENGINE_EFAULT;
+	return LEAVE;
+}
+
 static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit *out)
 {
 	*out = ENGINE_REQUEST;
@@ -253,6 +270,10 @@ static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit
 	case EMU_HALT:
 		instruction_done(v);
 		*out = ENGINE_HALT;
+		return LEAVE;
+	case EMU_GONE:
+		soft_cpu(v)->gone = false;
+		*out = ENGINE_EFAULT;
 		return LEAVE;
 	default:
 		return internal_error(v, out);
@@ -327,6 +348,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 
 		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
 		link_to(v, l, generation);
+		c->gone = false;	/* the look-up that follows tells */
 		return v->exc.pending ? LEAVE : GO_ON;
 	}
 	case SOFT_ODD:
@@ -367,7 +389,7 @@ static enum verdict go_plain(struct vcpu *v, enum engine_exit *out)
 	struct block *b = soft_find(v, soft_cpu(v)->mode | MODE_PLAIN);
 
 	if (!b)
-		return v->exc.pending ? LEAVE : internal_error(v, out);
+		return no_code(v, out);
 	return came_back(v, soft_go(v, b->indirect), out);
 }
 
@@ -435,7 +457,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 		return break_at(v, hit, out);
 	b = soft_find(v, c->mode | MODE_ONE);
 	if (!b)
-		return v->exc.pending ? LEAVE : internal_error(v, out);
+		return no_code(v, out);
 	if (breaks)
 		soft_watch_before(v, b->one, &w);
 	v->sysflags &= ~X86_FL_RF;
@@ -491,11 +513,8 @@ static enum verdict once(struct vcpu *v, enum engine_exit *out)
 	if (unlikely(must_step(v)))
 		return step(v, out);
 	code = code_for_rip(v, &b);
-	if (!code) {
-		if (v->exc.pending)
-			return LEAVE;
-		return internal_error(v, out);
-	}
+	if (!code)
+		return no_code(v, out);
 	return came_back(v, soft_go(v, code), out);
 }
 

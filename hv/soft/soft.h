@@ -192,6 +192,7 @@ struct soft_cpu {
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
 	bool huge_pages;	/* some translation came from a 1 GiB page */
 	bool refetch;		/* rip's page may be another now */
+	bool gone;		/* the memory that code is fetched from is not there */
 
 	u32 in_code;		/* atomic: inside translated code, or using what it uses */
 	/* Requests of other vCPUs, written under soft_vm.lock. */
@@ -312,7 +313,7 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size);
 /* translate/ */
 /*
  * Translates the code at gpa (host: its page's memory). NULL when the cache is
- * full; SOFT_STRADDLES when the first instruction reaches into the next page,
+ * full, or soft_cpu.gone; SOFT_STRADDLES when the first instruction reaches into the next page,
  * which is then wanted as gpa2 and host2.
  */
 #define SOFT_STRADDLES ((struct block *)1)
@@ -379,7 +380,10 @@ void soft_fault_init(void);
 extern __thread struct vcpu *soft_running;
 
 /* engine.c */
-/* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */
+/*
+ * Code for v->rip in mode: NULL when a fault was raised, nothing is there to
+ * fetch, or (soft_cpu.gone) not any more.
+ */
 struct block *soft_find(struct vcpu *v, u32 mode);
 /* soft_enter with the guest's vector state in place. */
 enum soft_exit soft_go(struct vcpu *v, u8 *code);
