@@ -32,11 +32,11 @@ _Static_assert(SOFT_LINK == 5 && SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "ent
 void soft_lock(struct soft_vm *s)
 {
 	struct soft_cpu *c = soft_running ? soft_cpu(soft_running) : NULL;
+	/* While an event is delivered the vCPU is outside already. */
+	u32 inside = c ? __atomic_exchange_n(&c->in_code, 0, __ATOMIC_SEQ_CST) : 0;
 
-	if (c)
-		__atomic_store_n(&c->in_code, 0, __ATOMIC_SEQ_CST);
 	host_mutex_lock(&s->lock);
-	if (c)
+	if (inside)
 		__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 }
 
