@@ -194,6 +194,8 @@ int host_eventfd_signal(int fd);
 u64 host_eventfd_take(int fd);
 /* True when fd is an eventfd. */
 bool host_is_eventfd(int fd);
+/* Another descriptor of the eventfd fd; -EINVAL when it is something else. */
+int host_eventfd_copy(int fd);
 /* True when both descriptors are of one eventfd. */
 bool host_same_eventfd(int a, int b);
 /* Another open file of fd's memory file, to read only: descriptor or -errno. */
