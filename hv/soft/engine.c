@@ -610,10 +610,11 @@ static int soft_translate_address(struct vcpu *v, struct kvm_translation *tr)
 	return 0;
 }
 
-static void soft_slot_added(struct vm *vm, struct memslot *s)
+static int soft_slot_added(struct vm *vm, struct memslot *s)
 {
 	(void)vm;
 	s->engine = host_map(s->npages * sizeof(struct page_state));
+	return s->engine ? 0 : -ENOMEM;
 }
 
 static void soft_slot_removed(struct vm *vm, struct memslot *slot)
