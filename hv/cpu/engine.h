@@ -53,8 +53,8 @@ struct engine_ops {
 	int (*translate)(struct vcpu *v, struct kvm_translation *tr);
 	/* User space may have written guest memory or registers behind our back. */
 	void (*state_changed)(struct vcpu *v);
-	/* A slot came, went or changed; no vCPU uses the old one any more. */
-	void (*slot_added)(struct vm *vm, struct memslot *s);
+	/* A slot comes: 0 or -ENOMEM. It went, or changed; no vCPU uses the old one any more. */
+	int (*slot_added)(struct vm *vm, struct memslot *s);
 	void (*slot_removed)(struct vm *vm, struct memslot *s);
 	/* The hypervisor itself wrote guest-physical memory, which is in s. */
 	void (*memory_written)(struct vm *vm, struct memslot *s, u64 gpa, u64 len);

@@ -9,7 +9,8 @@
 
 /*
  * Delivers what may be delivered now: exceptions first, then NMIs, then
- * interrupts. 0: run the guest; 1: leave to user space, v->run says why.
+ * interrupts. 0: run the guest; 1: leave to user space, v->run says why;
+ * -EFAULT: guest memory that is wanted for it is gone.
  */
 int events_deliver(struct vcpu *v);
 

@@ -168,6 +168,8 @@ u64 host_arch_capabilities(void);
 #define TSC_SCALE_ONE BIT64(48)
 
 /* 0 or -EINVAL. */
+/* What KVM_SET_TSC_KHZ takes; 0 stands for the host's rate. */
+bool tsc_khz_valid(u32 khz);
 int vcpu_set_tsc_khz(struct vcpu *v, u32 khz);
 /* User space writes the guest's TSC: synchronises vCPUs as KVM does. */
 void vcpu_write_tsc_host(struct vcpu *v, u64 tsc);

@@ -12,7 +12,7 @@
 #ifndef HV_HOST_HOST_H
 #define HV_HOST_HOST_H
 
-#include "types.h"
+#include "guest.h"
 
 /* --- memory -------------------------------------------------------------- */
 
@@ -71,8 +71,6 @@ int host_copy_to_user(u64 dst, const void *src, size_t n);
  */
 int host_copy_from_guest(void *dst, u64 src, size_t n);
 int host_copy_to_guest(u64 dst, const void *src, size_t n);
-/* Exchanges a byte of guest memory atomically: the old value, or -EFAULT. Only in KVM_RUN. */
-int host_guest_swap8(u64 addr, u8 val);
 
 /* True when every page of [hva, hva + size) is mapped in this process. */
 bool host_range_mapped(u64 hva, u64 size);
@@ -203,6 +201,8 @@ int host_eventfd_signal(int fd);
 u64 host_eventfd_take(int fd);
 /* True when fd is an eventfd. */
 bool host_is_eventfd(int fd);
+/* Another descriptor of the eventfd fd; -EINVAL when it is something else. */
+int host_eventfd_copy(int fd);
 /* True when both descriptors are of one eventfd. */
 bool host_same_eventfd(int a, int b);
 /* Another open file of fd's memory file, to read only: descriptor or -errno. */

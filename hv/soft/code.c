@@ -81,8 +81,10 @@ static void cover(struct code_page *cp, u32 off, const u8 *host, u32 len)
 		u32 from = MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK;
 		u32 to = MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK;
 
+		/* Where the memory is gone the copy is not of what it will be. */
 		if (!cp->bytes[c])
-			host_memcpy(cp->copy + c * PAGE_CHUNK, host + c * PAGE_CHUNK, PAGE_CHUNK);
+			host_guest_move(cp->copy + c * PAGE_CHUNK, host + c * PAGE_CHUNK,
+					PAGE_CHUNK);
 		cp->bytes[c] |= byte_mask(from, to);
 	}
 }
@@ -363,8 +365,22 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot)
 	forget_targets(vm);
 }
 
+/* What has changed of a chunk: all ones where the memory is gone. */
+static u64 chunk_changes(const u8 *host, const u8 *copy)
+{
+	u64 diff = 0, now;
+
+	for (u32 i = 0; i < PAGE_CHUNK; i += 8) {
+		if (unlikely(host_guest_load(host + i, 8, &now)))
+			return ~0ull;
+		diff |= now ^ *(const u64 *)(copy + i);
+	}
+	return diff;
+}
+
 void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 {
+	u8 now[PAGE_CHUNK];
 	struct soft_vm *s = soft_vm(v->vm);
 	u64 gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
 
@@ -372,17 +388,14 @@ void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 		return;
 	soft_lock(s);
 	for (u32 c = 0; c < ARRAY_SIZE(cp->bytes); c++) {
-		const u64 *now = (const u64 *)(host + c * PAGE_CHUNK);
-		u64 *was = (u64 *)(cp->copy + c * PAGE_CHUNK), diff = 0;
+		u8 *was = cp->copy + c * PAGE_CHUNK;
 
-		if (!cp->bytes[c])
+		if (!cp->bytes[c] || !chunk_changes(host + c * PAGE_CHUNK, was))
 			continue;
-		for (u32 i = 0; i < PAGE_CHUNK / 8; i++)
-			diff |= now[i] ^ was[i];
-		if (!diff)
-			continue;
+		if (host_guest_move(now, host + c * PAGE_CHUNK, PAGE_CHUNK))
+			host_memset(now, 0, PAGE_CHUNK);
 		for (u32 i = 0; i < PAGE_CHUNK; i++)
-			if ((cp->bytes[c] >> i & 1) && ((const u8 *)now)[i] != ((u8 *)was)[i]) {
+			if ((cp->bytes[c] >> i & 1) && now[i] != was[i]) {
 				page_drop(v->vm, cp, 0, (u32)PAGE_SIZE);
 				goto out;
 			}

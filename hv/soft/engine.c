@@ -45,11 +45,11 @@ _Static_assert(SOFT_LINK == 5 && SOFT_GROUP == 15 && SOFT_LOOKUP == 6 && SOFT_HO
 void soft_lock(struct soft_vm *s)
 {
 	struct soft_cpu *c = soft_running ? soft_cpu(soft_running) : NULL;
+	/* While an event is delivered the vCPU is outside already. */
+	u32 inside = c ? __atomic_exchange_n(&c->in_code, 0, __ATOMIC_SEQ_CST) : 0;
 
-	if (c)
-		__atomic_store_n(&c->in_code, 0, __ATOMIC_SEQ_CST);
 	host_mutex_lock(&s->lock);
-	if (c)
+	if (inside)
 		__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -82,9 +82,11 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 			soft_block_add(v, cp, b, host, host2);
 			soft_stats_block(v, b);
 		}
-		if (!b)
+		if (!b && !c->gone)
 			soft_code_reset(v);
 		host_mutex_unlock(&s->lock);
+		if (c->gone)
+			return NULL;
 		if (b == SOFT_STRADDLES) {
 			e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
 			if (!e || !e->host)
@@ -255,6 +257,21 @@ static enum verdict internal_error(struct vcpu *v, enum engine_exit *out)
 	return LEAVE;
 }
 
+/* soft_find() had nothing. */
+static enum verdict no_code(struct vcpu *v, enum engine_exit *out)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	*out = ENGINE_REQUEST;
+	if (v->exc.pending)
+		return LEAVE;
+	if (!c->gone)
+		return internal_error(v, out);
+	c->gone = false;
+	*out = ENGINE_EFAULT;
+	return LEAVE;
+}
+
 static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit *out)
 {
 	*out = ENGINE_REQUEST;
@@ -280,6 +297,10 @@ static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit
 	case EMU_HALT:
 		instruction_done(v);
 		*out = ENGINE_HALT;
+		return LEAVE;
+	case EMU_GONE:
+		soft_cpu(v)->gone = false;
+		*out = ENGINE_EFAULT;
 		return LEAVE;
 	default:
 		return internal_error(v, out);
@@ -348,6 +369,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 
 		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
 		link_to(v, l, generation);
+		c->gone = false;	/* the look-up that follows tells */
 		return v->exc.pending ? LEAVE : GO_ON;
 	}
 	case SOFT_ODD:
@@ -446,7 +468,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 		return break_at(v, hit, out);
 	b = soft_find(v, c->mode | MODE_ONE);
 	if (!b)
-		return v->exc.pending ? LEAVE : internal_error(v, out);
+		return no_code(v, out);
 	if (breaks)
 		soft_watch_before(v, b->one, &w);
 	v->sysflags &= ~X86_FL_RF;
@@ -502,11 +524,8 @@ static enum verdict once(struct vcpu *v, enum engine_exit *out)
 	if (unlikely(must_step(v)))
 		return step(v, out);
 	code = code_for_rip(v, &b);
-	if (!code) {
-		if (v->exc.pending)
-			return LEAVE;
-		return internal_error(v, out);
-	}
+	if (!code)
+		return no_code(v, out);
 	return came_back(v, soft_go(v, code), out);
 }
 
@@ -608,10 +627,11 @@ static int soft_translate_address(struct vcpu *v, struct kvm_translation *tr)
 	return 0;
 }
 
-static void soft_slot_added(struct vm *vm, struct memslot *s)
+static int soft_slot_added(struct vm *vm, struct memslot *s)
 {
 	(void)vm;
 	s->engine = host_map(s->npages * sizeof(struct page_state));
+	return s->engine ? 0 : -ENOMEM;
 }
 
 static void soft_slot_removed(struct vm *vm, struct memslot *slot)

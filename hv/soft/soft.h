@@ -226,6 +226,7 @@ struct soft_cpu {
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
 	bool huge_pages;	/* some translation came from a 1 GiB page */
 	bool refetch;		/* rip's page may be another now */
+	bool gone;		/* the memory that code is fetched from is not there */
 
 	u32 in_code;		/* atomic: inside translated code, or using what it uses */
 	/* Requests of other vCPUs, written under soft_vm.lock. */
@@ -359,7 +360,7 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size);
 /* translate/ */
 /*
  * Translates the code at gpa (host: its page's memory). NULL when the cache is
- * full; SOFT_STRADDLES when the first instruction reaches into the next page,
+ * full, or soft_cpu.gone; SOFT_STRADDLES when the first instruction reaches into the next page,
  * which is then wanted as gpa2 and host2.
  */
 #define SOFT_STRADDLES ((struct block *)1)
@@ -441,7 +442,10 @@ void soft_stats_block(struct vcpu *v, const struct block *b);
 void soft_perf_reset(struct soft_vm *s);
 
 /* engine.c */
-/* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */
+/*
+ * Code for v->rip in mode: NULL when a fault was raised, nothing is there to
+ * fetch, or (soft_cpu.gone) not any more.
+ */
 struct block *soft_find(struct vcpu *v, u32 mode);
 /* soft_enter with the guest's vector state in place. */
 enum soft_exit soft_go(struct vcpu *v, u8 *code);

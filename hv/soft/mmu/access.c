@@ -25,30 +25,6 @@ struct piece {
 	u32 len;
 };
 
-typedef u16 __attribute__((may_alias, aligned(1))) any_u16;
-typedef u32 __attribute__((may_alias, aligned(1))) any_u32;
-typedef u64 __attribute__((may_alias, aligned(1))) any_u64;
-
-static inline void copy(void *dst, const void *src, u32 len)
-{
-	switch (len) {
-	case 1:
-		*(volatile u8 *)dst = *(const volatile u8 *)src;
-		break;
-	case 2:
-		*(volatile any_u16 *)dst = *(const volatile any_u16 *)src;
-		break;
-	case 4:
-		*(volatile any_u32 *)dst = *(const volatile any_u32 *)src;
-		break;
-	case 8:
-		*(volatile any_u64 *)dst = *(const volatile any_u64 *)src;
-		break;
-	default:
-		host_memcpy(dst, src, len);
-	}
-}
-
 static inline bool canonical(u64 addr)
 {
 	return (u64)((s64)(addr << 16) >> 16) == addr;
@@ -213,14 +189,12 @@ enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access)
 	u32 i, n;
 	enum emu e;
 
-	if (likely(host)) {
-		copy(d, host, size);
-		return EMU_NEXT;
-	}
+	if (likely(host))
+		return host_guest_copy(d, host, size) ? EMU_GONE : EMU_NEXT;
 	e = translate(v, linear, size, access, piece, &n);
 	for (i = 0; e == EMU_NEXT && i < n; i++) {
 		if (likely(piece[i].host))
-			copy(d, piece[i].host, piece[i].len);
+			e = host_guest_copy(d, piece[i].host, piece[i].len) ? EMU_GONE : EMU_NEXT;
 		else
 			e = mmio_read(v, piece[i].gpa, d, piece[i].len);
 		d += piece[i].len;
@@ -236,10 +210,8 @@ enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 ac
 	u32 i, n;
 	enum emu e;
 
-	if (likely(host)) {
-		copy(host, s, size);
-		return EMU_NEXT;
-	}
+	if (likely(host))
+		return host_guest_copy(host, s, size) ? EMU_GONE : EMU_NEXT;
 	e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
 	if (e != EMU_NEXT)
 		return e;
@@ -249,7 +221,8 @@ enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 ac
 		struct piece *p = &piece[i];
 
 		if (likely(p->host)) {
-			copy(p->host, s, p->len);
+			if (unlikely(host_guest_copy(p->host, s, p->len)))
+				return EMU_GONE;
 			mmu_written(v, p->slot, p->gpa, p->len);
 		} else {
 			mmio_write(v, p->gpa, s, p->len);
@@ -262,14 +235,19 @@ enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 ac
 enum emu mem_probe_write(struct vcpu *v, u64 linear, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
-	u32 n;
+	u32 i, n;
 	enum emu e;
+	u8 *host;
 
-	if (known(v, linear, size, access | MMU_WRITE))
-		return EMU_NEXT;
+	host = known(v, linear, size, access | MMU_WRITE);
+	if (likely(host))
+		return host_guest_touch(host) ? EMU_GONE : EMU_NEXT;
 	e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
 	if (e == EMU_NEXT && unlikely(!mmio_room(v, piece, n)))
 		return EMU_UNHANDLED;
+	for (i = 0; e == EMU_NEXT && i < n; i++)
+		if (piece[i].host && host_guest_touch(piece[i].host))
+			e = EMU_GONE;
 	return e;
 }
 

@@ -307,16 +307,14 @@ static u32 link_count(const struct xl *x)
 	return n;
 }
 
-static void copy_code(u8 *buf, const u8 *host, u32 off, const u8 *host2, u32 *avail)
+static int copy_code(u8 *buf, const u8 *host, u32 off, const u8 *host2, u32 *avail)
 {
 	u32 n = MIN((u32)PAGE_SIZE - off, MAX_BLOCK_INSNS * 15u);
 
-	host_memcpy(buf, host + off, n);
-	*avail = n;
-	if (host2) {
-		host_memcpy(buf + n, host2, 15);
-		*avail = n + 15;
-	}
+	*avail = host2 ? n + 15 : n;
+	if (host_guest_move(buf, host + off, n))
+		return -EFAULT;
+	return host2 ? host_guest_move(buf + n, host2, 15) : 0;
 }
 
 struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, const u8 *host2,
@@ -336,7 +334,10 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->n = x->ncold = x->nlinks = 0;
 	x->full = false;
 	x->x = s->insn_scratch;
-	copy_code(buf, host, off, host2, &x->avail);
+	if (copy_code(buf, host, off, host2, &x->avail)) {
+		soft_cpu(v)->gone = true;
+		return NULL;
+	}
 	x->code = buf;
 	x->max = host2 || (mode & (MODE_ONE | MODE_BOUNCE)) ? 1 : MAX_BLOCK_INSNS;
 	x->straddles = false;
