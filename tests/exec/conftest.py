@@ -55,13 +55,25 @@ def qemu():
     running = []
 
     def start(*args, accel="kvm"):
-        launcher = [ANYKVM, "exec"] if accel == "kvm" else []
+        launcher = [ANYKVM, "exec"] if accel.startswith("kvm") else []
         running.append(qemu_module.Qemu(launcher, args, accel))
         return running[-1]
 
     yield start
     for g in running:
         g.kill()
+
+
+@pytest.fixture
+def booted(qemu):
+    """booted(argument, ...): a Qemu whose guest is at its shell's prompt, with
+    virtio's modules and /guest-memory."""
+    def start(*args):
+        g = qemu(*args, *qemu_module.linux_args(PROGRAMS / "guest-memory"))
+        g.expect("ANYKVM-INIT", qemu_module.BOOT_SECONDS)
+        g.prompt(30)
+        return g
+    return start
 
 
 def pytest_terminal_summary(terminalreporter):

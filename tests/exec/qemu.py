@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import disks
 import machine
 from qmp import Qmp
 
@@ -66,6 +67,13 @@ class Qemu(machine.Guest):
         for name in names:
             self.qmp("send-key", keys=[{"type": "qcode", "data": name}], hold_time=20)
             time.sleep(0.1)
+
+
+def linux_args(*programs, append=""):
+    """Boots a kernel with virtio's modules and programs to a shell."""
+    initrd = disks.initrd([(p, p.name) for p in programs])
+    return ("-no-reboot", "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd",
+            initrd, "-append", f"console=ttyS0 rdinit=/load {append}")
 
 
 def picture(path):

@@ -69,12 +69,13 @@ class Qmp:
         if out.strip():
             raise QmpError(f"{line}: {out.strip()}")
 
-    def event(self, name, seconds=60):
-        """Waits for an event, which may have come already: its data."""
+    def event(self, name, seconds=60, **data):
+        """Waits for an event with such data, which may have come already: all its
+        data. Events before it are forgotten."""
         deadline = time.monotonic() + seconds
         while True:
             for i, e in enumerate(self.events):
-                if e["event"] == name:
+                if e["event"] == name and data.items() <= e.get("data", {}).items():
                     del self.events[:i + 1]
                     return e.get("data", {})
             try:
