@@ -69,10 +69,11 @@ class Qemu(machine.Guest):
             time.sleep(0.1)
 
 
-def linux_args(*programs, append=""):
-    """Boots a kernel with virtio's modules and programs to a shell."""
+def linux_args(*programs, append="", reboot=False):
+    """Boots a kernel with virtio's modules and programs to a shell, or what
+    append says (tests/guests/init.sh)."""
     initrd = disks.initrd([(p, p.name) for p in programs])
-    return ("-no-reboot", "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd",
+    return (*(() if reboot else ("-no-reboot",)), "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd",
             initrd, "-append", f"console=ttyS0 rdinit=/load {append}")
 
 

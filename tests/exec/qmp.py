@@ -63,10 +63,10 @@ class Qmp:
             elif "return" in answer:
                 return answer["return"]
 
-    def monitor(self, line, seconds=60):
-        """A command of the human monitor; whatever it prints is an error here."""
+    def monitor(self, line, seconds=60, quiet=True):
+        """A command of the human monitor. quiet: whatever it prints is an error."""
         out = self("human-monitor-command", seconds, command_line=line)
-        if out.strip():
+        if quiet and out.strip():
             raise QmpError(f"{line}: {out.strip()}")
 
     def event(self, name, seconds=60, **data):

@@ -6,6 +6,7 @@ import http.server
 import random
 import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -56,7 +57,15 @@ def test_balloon(booted):
     def total():
         return int(re.search(r"MemFree: *(\d+)", g.sh("cat /proc/meminfo"))[1]) >> 10
 
-    full = total()
+    def resident():
+        status = Path(f"/proc/{g.process.pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s*(\d+)", status)[1]) >> 10
+
+    g.sh("dd if=/dev/zero of=/tmp/all bs=1M count=100 && rm /tmp/all")
+    full, before = total(), resident()
+    g.qmp("balloon", value=96 << 20)
+    g.qmp.until("query-balloon", lambda r: r["actual"] == 96 << 20)
+    assert resident() < before - 80
     for mib in (96, 256, 128, 256):
         g.qmp("balloon", value=mib << 20)
         g.qmp.until("query-balloon", lambda r: r["actual"] == mib << 20)
