@@ -64,6 +64,14 @@ static bool wakes(struct vcpu *v)
 	return false;
 }
 
+static void take_events(struct vcpu *v, u32 r)
+{
+	if (r & REQ_UNHALT)
+		v->pv_unhalted = true;
+	if (r & REQ_SMI)
+		v->smi_pending = true;
+}
+
 void vcpu_take_requests(struct vcpu *v)
 {
 	u32 r = __atomic_fetch_and(&v->request, REQ_EXIT | REQ_ENGINE, __ATOMIC_SEQ_CST);
@@ -72,10 +80,12 @@ void vcpu_take_requests(struct vcpu *v)
 		vcpu_flush(v);
 	if (r & REQ_CLOCK)
 		pvclock_update(v);
-	if (r & REQ_UNHALT)
-		v->pv_unhalted = true;
-	if (r & REQ_SMI)
-		v->smi_pending = true;
+	take_events(v, r);
+}
+
+void vcpu_take_events(struct vcpu *v)
+{
+	take_events(v, __atomic_fetch_and(&v->request, ~(REQ_UNHALT | REQ_SMI), __ATOMIC_SEQ_CST));
 }
 
 static void sleep_until_woken(struct vcpu *v)

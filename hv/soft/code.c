@@ -378,15 +378,10 @@ static u64 chunk_changes(const u8 *host, const u8 *copy)
 	return diff;
 }
 
-void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
+static void page_compare(struct vcpu *v, struct code_page *cp, const u8 *host, u64 gen)
 {
 	u8 now[PAGE_CHUNK];
-	struct soft_vm *s = soft_vm(v->vm);
-	u64 gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
 
-	if (cp->write_gen == gen)
-		return;
-	soft_lock(s);
 	for (u32 c = 0; c < ARRAY_SIZE(cp->bytes); c++) {
 		u8 *was = cp->copy + c * PAGE_CHUNK;
 
@@ -397,13 +392,29 @@ void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 		for (u32 i = 0; i < PAGE_CHUNK; i++)
 			if ((cp->bytes[c] >> i & 1) && now[i] != was[i]) {
 				page_drop(v->vm, cp, 0, (u32)PAGE_SIZE);
-				goto out;
+				return;
 			}
 		host_memcpy(was, now, PAGE_CHUNK);
 	}
 	cp->write_gen = gen;
-out:
+}
+
+/* While this vCPU waits for the lock another one may empty the cache. */
+bool soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	u64 gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
+	u32 generation = s->generation;
+	bool there;
+
+	if (cp->write_gen == gen)
+		return true;
+	soft_lock(s);
+	there = s->generation == generation;
+	if (there)
+		page_compare(v, cp, host, gen);
 	host_mutex_unlock(&s->lock);
+	return there;
 }
 
 /* --- the cache ------------------------------------------------------------------ */

@@ -121,18 +121,16 @@ static struct block *find(struct vcpu *v, u32 mode)
 		return NULL;
 	ps = soft_page(v, e->gpa);
 	cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-	if (cp) {
-		soft_page_verify(v, cp, e->host);
+	if (cp && soft_page_verify(v, cp, e->host))
 		b = soft_block_find(cp, e->gpa + (linear & ~PAGE_MASK), mode);
-	}
 	if (b && b->gpa2) {
 		next = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
 		if (!next)
 			return NULL;
 		ps = soft_page(v, b->gpa2);
-		if (ps && ps->code && next->host)
-			soft_page_verify(v, ps->code, next->host);
-		if (next->gpa != b->gpa2 || b->dead)
+		cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
+		if ((cp && next->host && !soft_page_verify(v, cp, next->host)) ||
+		    next->gpa != b->gpa2 || b->dead)
 			b = NULL;
 		e = soft_itlb(v, linear);
 		if (!e || !e->host)
@@ -203,6 +201,7 @@ static void instruction_done(struct vcpu *v)
 u32 soft_helper(struct vcpu *v, struct helper_call *h)
 {
 	struct soft_cpu *c = soft_cpu(v);
+	u32 len = h->in.len;	/* h may be gone afterwards: soft_lock */
 	u64 start;
 	enum emu e;
 
@@ -212,7 +211,7 @@ u32 soft_helper(struct vcpu *v, struct helper_call *h)
 	e = h->fn(v, &h->in);
 	c->stats.helper_time += soft_clock() - start;
 	if (e == EMU_NEXT) {
-		v->rip = rip_trunc(c, v->rip + h->in.len);
+		v->rip = rip_trunc(c, v->rip + len);
 		instruction_done(v);
 		if (likely(!v->request && !v->mode_stale && !v->irq_shadow && !c->refetch &&
 			   !v->exc.pending && !v->mmio_writes && v->fpu_loaded))

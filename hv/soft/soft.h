@@ -343,8 +343,11 @@ struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode);
 void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const u8 *host,
 		    const u8 *host2);
 void soft_link(struct vcpu *v, struct exit_link *l, struct block *to);
-/* Compares translated bytes with memory; drops the page's blocks when they differ. */
-void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host);
+/*
+ * Compares translated bytes with memory; drops the page's blocks when they
+ * differ. False: the cache was emptied meanwhile, and there is no cp any more.
+ */
+bool soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host);
 bool soft_page_overlaps(struct code_page *cp, u64 gpa, u32 len);
 void soft_mail_take(struct vcpu *v);
 /* A slot goes away: its code too. Under the lock. */

@@ -147,6 +147,14 @@ class Apt:
             os.chmod(found[-1], 0o755 if os.access(found[-1], os.X_OK) else 0o644)
             os.replace(found[-1], dest)
 
+    def unpack(self, package, dest):
+        """Downloads a package and unpacks it into a new directory, dest."""
+        with tempfile.TemporaryDirectory(dir=self.dir) as tmp:
+            run(["apt-get", *self.options, "download", f"{package}:{self.arch}"], cwd=tmp)
+            deb, = Path(tmp).glob("*.deb")
+            run(["dpkg-deb", "--extract", str(deb), f"{tmp}/tree"])
+            os.replace(f"{tmp}/tree", dest)
+
     def extract_all(self, packages, dest):
         """Unpacks packages and all that they depend on into a directory."""
         archives = self.dir / "archives"
@@ -226,6 +234,21 @@ def userland(packages, without=()):
             else:
                 path.unlink()
         os.replace(tmp, dest)
+    return dest
+
+
+def package_tree(package):
+    """A directory with one Debian package unpacked, without what it depends on."""
+    dest = cache_dir() / f"tree-{package}"
+    with locked(dest.name):
+        if dest.exists():
+            return dest
+        with locked("apt"):
+            apt = apt_for(NATIVE)
+            print(f"guests: fetching {package}", file=sys.stderr)
+            apt.update()
+            real = apt.image_package(package) if package.startswith("linux-image") else package
+            apt.unpack(real, dest)
     return dest
 
 
