@@ -5,7 +5,7 @@
  * that was translated.
  *
  * The cache is shared memory mapped twice, writable and executable. Space is
- * handed out upwards and taken back all at once, when no vCPU is inside.
+ * handed out upwards and taken back all at once, when no vCPU runs.
  * soft_vm.lock guards all of this but two things that run without: lookups
  * (blocks are published whole, and stay readable until the next reset) and
  * the jumps that links patch, which are single aligned stores.
@@ -399,22 +399,16 @@ static void page_compare(struct vcpu *v, struct code_page *cp, const u8 *host, u
 	cp->write_gen = gen;
 }
 
-/* While this vCPU waits for the lock another one may empty the cache. */
-bool soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
+void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 {
 	struct soft_vm *s = soft_vm(v->vm);
 	u64 gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
-	u32 generation = s->generation;
-	bool there;
 
 	if (cp->write_gen == gen)
-		return true;
+		return;
 	soft_lock(s);
-	there = s->generation == generation;
-	if (there)
-		page_compare(v, cp, host, gen);
+	page_compare(v, cp, host, gen);
 	host_mutex_unlock(&s->lock);
-	return there;
 }
 
 /* --- the cache ------------------------------------------------------------------ */
@@ -444,30 +438,72 @@ static void free_pages(struct soft_vm *s)
 	s->pages = NULL;
 }
 
-/* Empties the cache. Under the lock; v is not inside translated code. */
-void soft_code_reset(struct vcpu *self)
+/* Empties the cache. Under the lock; nobody runs. */
+static void reset(struct vcpu *self)
 {
-	struct vm *vm = self->vm;
-	struct soft_vm *s = soft_vm(vm);
-	u32 n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
+	struct soft_vm *s = soft_vm(self->vm);
 
-	for (u32 i = 0; i < n; i++) {
-		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
-
-		if (v) {
-			mail(v, 0, true);
-			if (v != self)	/* who leaves cannot come back before the lock is free */
-				wait_outside(v);
-		}
-	}
+	forget_targets(self->vm);
 	free_pages(s);
 	s->used = s->start;
 	s->cold_used = s->middle;
 	s->meta_used = 0;
 	s->index_count = 0;
-	s->generation++;
 	soft_cpu(self)->stats.cache_flushes++;
-	soft_perf_reset(s);
+}
+
+static void wait_until_out(struct vcpu *v)
+{
+	while (__atomic_load_n(&soft_cpu(v)->in_run, __ATOMIC_SEQ_CST))
+		host_yield();
+}
+
+/*
+ * Blocks and what describes them are used without the lock by who is in
+ * soft_run(), so all others leave it first; soft_enter_run() lets nobody in.
+ */
+void soft_code_empty(struct vcpu *self)
+{
+	struct vm *vm = self->vm;
+	struct soft_vm *s = soft_vm(vm);
+	u32 n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
+	bool mine;
+
+	host_mutex_lock(&s->lock);
+	mine = s->full && !s->emptying;
+	if (mine)
+		__atomic_store_n(&s->emptying, 1, __ATOMIC_SEQ_CST);
+	host_mutex_unlock(&s->lock);
+	if (!mine)
+		return;
+	for (u32 i = 0; i < n; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
+
+		if (v && v != self) {
+			vcpu_request(v, REQ_ENGINE);
+			wait_until_out(v);
+		}
+	}
+	host_mutex_lock(&s->lock);
+	reset(self);
+	__atomic_store_n(&s->full, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->emptying, 0, __ATOMIC_SEQ_CST);
+	host_mutex_unlock(&s->lock);
+}
+
+void soft_enter_run(struct vcpu *v)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+
+	for (;;) {
+		__atomic_store_n(&c->in_run, 1, __ATOMIC_SEQ_CST);
+		if (likely(!__atomic_load_n(&s->emptying, __ATOMIC_SEQ_CST)))
+			return;
+		__atomic_store_n(&c->in_run, 0, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&s->emptying, __ATOMIC_SEQ_CST))
+			host_yield();
+	}
 }
 
 static void pad(struct soft_vm *s, enum thunk t, const u8 *to)

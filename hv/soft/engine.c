@@ -83,9 +83,9 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 			soft_stats_block(v, b);
 		}
 		if (!b && !c->gone)
-			soft_code_reset(v);
+			__atomic_store_n(&s->full, 1, __ATOMIC_SEQ_CST);
 		host_mutex_unlock(&s->lock);
-		if (c->gone)
+		if (!b)
 			return NULL;
 		if (b == SOFT_STRADDLES) {
 			e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
@@ -93,7 +93,7 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 				return NULL;
 			gpa2 = e->gpa;
 			host2 = e->host;
-		} else if (b) {
+		} else {
 			return b;
 		}
 	}
@@ -121,16 +121,19 @@ static struct block *find(struct vcpu *v, u32 mode)
 		return NULL;
 	ps = soft_page(v, e->gpa);
 	cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-	if (cp && soft_page_verify(v, cp, e->host))
+	if (cp) {
+		soft_page_verify(v, cp, e->host);
 		b = soft_block_find(cp, e->gpa + (linear & ~PAGE_MASK), mode);
+	}
 	if (b && b->gpa2) {
 		next = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
 		if (!next)
 			return NULL;
 		ps = soft_page(v, b->gpa2);
 		cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-		if ((cp && next->host && !soft_page_verify(v, cp, next->host)) ||
-		    next->gpa != b->gpa2 || b->dead)
+		if (cp && next->host)
+			soft_page_verify(v, cp, next->host);
+		if (next->gpa != b->gpa2 || b->dead)
 			b = NULL;
 		e = soft_itlb(v, linear);
 		if (!e || !e->host)
@@ -201,7 +204,6 @@ static void instruction_done(struct vcpu *v)
 u32 soft_helper(struct vcpu *v, struct helper_call *h)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u32 len = h->in.len;	/* h may be gone afterwards: soft_lock */
 	u64 start;
 	enum emu e;
 
@@ -211,7 +213,7 @@ u32 soft_helper(struct vcpu *v, struct helper_call *h)
 	e = h->fn(v, &h->in);
 	c->stats.helper_time += soft_clock() - start;
 	if (e == EMU_NEXT) {
-		v->rip = rip_trunc(c, v->rip + len);
+		v->rip = rip_trunc(c, v->rip + h->in.len);
 		instruction_done(v);
 		if (likely(!v->request && !v->mode_stale && !v->irq_shadow && !c->refetch &&
 			   !v->exc.pending && !v->mmio_writes && v->fpu_loaded))
@@ -264,6 +266,8 @@ static enum verdict no_code(struct vcpu *v, enum engine_exit *out)
 	*out = ENGINE_REQUEST;
 	if (v->exc.pending)
 		return LEAVE;
+	if (soft_vm(v->vm)->full)	/* emptied before anything else is done */
+		return GO_ON;
 	if (!c->gone)
 		return internal_error(v, out);
 	c->gone = false;
@@ -306,7 +310,7 @@ static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit
 	}
 }
 
-static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
+static void link_to(struct vcpu *v, struct exit_link *l)
 {
 	struct soft_vm *s = soft_vm(v->vm);
 	struct block *b;
@@ -315,7 +319,7 @@ static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
 	if (!b)
 		return;
 	soft_lock(s);
-	if (s->generation == generation && (b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
+	if ((b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
 		if (b->gpa2)
 			x_far_link(s, l);
 		else
@@ -342,7 +346,6 @@ static void undo_branch(struct vcpu *v)
 static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u32 generation = soft_vm(v->vm)->generation;
 
 	c->stats.exits[why & 15]++;
 	*out = ENGINE_REQUEST;
@@ -367,7 +370,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		struct exit_link *l = (struct exit_link *)(uintptr_t)v->scratch[0];
 
 		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
-		link_to(v, l, generation);
+		link_to(v, l);
 		c->gone = false;	/* the look-up that follows tells */
 		return v->exc.pending ? LEAVE : GO_ON;
 	}
@@ -495,6 +498,7 @@ static void go_in(struct vcpu *v)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct soft_cpu *c = soft_cpu(v);
 
+	soft_enter_run(v);
 	soft_running = v;
 	__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&c->mail, __ATOMIC_SEQ_CST))) {
@@ -507,6 +511,7 @@ static void go_in(struct vcpu *v)
 static void go_out(struct vcpu *v)
 {
 	__atomic_store_n(&soft_cpu(v)->in_code, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&soft_cpu(v)->in_run, 0, __ATOMIC_SEQ_CST);
 	soft_running = NULL;
 }
 
@@ -544,9 +549,10 @@ static enum engine_exit soft_run(struct vcpu *v)
 	}
 	for (;;) {
 		request = __atomic_load_n(&v->request, __ATOMIC_SEQ_CST);
-		if (request & REQ_ENGINE) {
+		if ((request & REQ_ENGINE) || s->full) {
 			__atomic_fetch_and(&v->request, ~REQ_ENGINE, __ATOMIC_SEQ_CST);
 			go_out(v);
+			soft_code_empty(v);
 			go_in(v);
 			continue;
 		}

@@ -166,6 +166,8 @@ static enum emu no_code(struct vcpu *v)
 {
 	if (v->exc.pending)
 		return EMU_FAULT;
+	if (soft_vm(v->vm)->full)
+		return EMU_FAULT;	/* without an exception: it starts again */
 	return soft_cpu(v)->gone ? EMU_GONE : EMU_UNHANDLED;
 }
 

@@ -57,10 +57,10 @@ struct site {
 enum site_class { SITE_READ, SITE_WRITE, SITE_CONST_READ, SITE_CONST_WRITE };
 /*
  * No canonical address is in this page. A delta of 0 with it makes the host's
- * #GP what is the guest's #GP anyway. Its upper two bits differ from both
- * halves of the address space.
+ * #GP or #SS what is the guest's #GP anyway. Its upper two bits differ from
+ * both halves of the address space.
  */
-#define SITE_EMPTY BIT64(63)
+#define SITE_EMPTY 0x9e3779b97f4a7000ull
 
 /* Targets of indirect jumps: rip -> translated code. */
 #define JC_ENTRIES (1u << JC_BITS)
@@ -228,6 +228,7 @@ struct soft_cpu {
 	bool refetch;		/* rip's page may be another now */
 	bool gone;		/* the memory that code is fetched from is not there */
 
+	u32 in_run;		/* atomic: in soft_run(), where blocks are used */
 	u32 in_code;		/* atomic: inside translated code, or using what it uses */
 	/* Requests of other vCPUs, written under soft_vm.lock. */
 	u32 mail;		/* atomic: there are some */
@@ -249,7 +250,8 @@ struct soft_vm {
 	u64 size, used, start, middle, cold_used;
 	bool perf_map;		/* option perf-map: blocks have names for perf */
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
-	u32 generation;		/* atomic: of the whole cache */
+	u32 full;		/* atomic: the cache is to be emptied */
+	u32 emptying;		/* atomic: who is to run waits */
 	struct code_page *pages;
 	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
 	u32 next_site[SITE_CLASSES];
@@ -343,11 +345,8 @@ struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode);
 void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const u8 *host,
 		    const u8 *host2);
 void soft_link(struct vcpu *v, struct exit_link *l, struct block *to);
-/*
- * Compares translated bytes with memory; drops the page's blocks when they
- * differ. False: the cache was emptied meanwhile, and there is no cp any more.
- */
-bool soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host);
+/* Compares translated bytes with memory; drops the page's blocks when they differ. */
+void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host);
 bool soft_page_overlaps(struct code_page *cp, u64 gpa, u32 len);
 void soft_mail_take(struct vcpu *v);
 /* A slot goes away: its code too. Under the lock. */
@@ -355,7 +354,10 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot);
 
 /* Takes soft_vm.lock; the calling vCPU counts as outside translated code meanwhile. */
 void soft_lock(struct soft_vm *s);
-void soft_code_reset(struct vcpu *v);
+/* When the cache is full and v outside of soft_run(): empties it. */
+void soft_code_empty(struct vcpu *v);
+/* v may use blocks from now until it sets in_run to 0. */
+void soft_enter_run(struct vcpu *v);
 int soft_code_init(struct vm *vm);
 void soft_code_destroy(struct vm *vm);
 void *soft_meta_alloc(struct soft_vm *s, size_t size);
