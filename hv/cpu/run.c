@@ -80,6 +80,8 @@ void vcpu_take_requests(struct vcpu *v)
 		vcpu_flush(v);
 	if (r & REQ_CLOCK)
 		pvclock_update(v);
+	if (r & REQ_ASYNC_PF)
+		async_pf_tell(v);
 	take_events(v, r);
 }
 

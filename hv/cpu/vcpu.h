@@ -121,6 +121,7 @@ struct dtable {
 #define REQ_CLOCK BIT(5)	/* kvmclock must be written anew */
 #define REQ_UNHALT BIT(6)	/* another vCPU's kick out of HLT (KVM_HC_KICK_CPU) */
 #define REQ_SMI BIT(7)
+#define REQ_ASYNC_PF BIT(8)	/* the guest may be told that pages are there */
 
 /* Exits to user space that the instruction under way asks for, when it has retired. */
 #define WANT_IOAPIC_EOI BIT(0)	/* of v->eoi_vector */
@@ -276,6 +277,7 @@ struct vcpu {
 	/* The instruction that user space completes, and where it goes on: vcpu_skip(). */
 	u64 exit_rip, next_rip;
 	u64 steal_seen, steal_tsc;	/* the thread's run delay (ns) when it was last told */
+	bool apf_wake, apf_told;	/* the guest's tasks are to be woken; it has not acknowledged yet */
 	bool steal_stopped;	/* the guest's memory says that it does not run */
 	bool pv_eoi_pending;	/* irq/pv.c: the guest may end its interrupt in memory */
 	struct stats *stats;	/* vm/stats.c */
