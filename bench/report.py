@@ -37,6 +37,7 @@ class Report:
     def __init__(self, bench, chosen):
         self.bench = bench
         self.names = [e.name for e in bench.engines]
+        self.rivals = [n for n in self.names if n not in ("native", "anykvm", "tcg")]
         self.timed = [w for w in chosen if not w.unit]
         self.others = [(w.name, w.unit) for w in chosen if w.unit]
         self.others += [(n, boot.MEASURES[n][0]) for n in boot.MEASURES if n in bench.values]
@@ -50,18 +51,22 @@ class Report:
         return ratio(self.value(name, a), self.value(name, b))
 
     def means(self, label, names):
+        others = [geomean(self.over(n, "anykvm", e) for n in names) for e in self.rivals]
         return [label, *[""] * len(self.names), cell(geomean(self.slower[n] for n in names), " ×"),
-                cell(geomean(self.faster[n] for n in names), " ×")]
+                cell(geomean(self.faster[n] for n in names), " ×"),
+                *(cell(r, " ×") for r in others)]
 
     def workloads(self):
-        rows = [["seconds", *self.names, "anykvm / native", "tcg / anykvm"]]
+        rows = [["seconds", *self.names, "anykvm / native", "tcg / anykvm",
+                 *(f"anykvm / {e}" for e in self.rivals)]]
         groups = list(dict.fromkeys(w.group for w in self.timed))
         for group in groups:
             here = [w.name for w in self.timed if w.group == group]
             rows.append(self.means(f"**{group}**", here))
             for n in here:
                 rows.append([n, *(cell(self.value(n, e)) for e in self.names),
-                             cell(self.slower[n], " ×"), cell(self.faster[n], " ×")])
+                             cell(self.slower[n], " ×"), cell(self.faster[n], " ×"),
+                             *(cell(self.over(n, "anykvm", e), " ×") for e in self.rivals)])
         if len(groups) > 1:
             rows.append(self.means("**geometric mean of all**", self.slower))
         if self.timed:

@@ -141,6 +141,20 @@ def native_argv(needs, cpus):
             "sh", "-c", script, str(top), str(programs)]
 
 
+def scheduling(cpus):
+    """
+    What comes before the command of a guest when the bench itself runs with
+    real-time priority: vCPUs that wait for each other and leave no CPU free
+    would keep the others, and the bench, from running for ever.
+    """
+    policy = os.sched_getscheduler(0)
+    if policy not in (os.SCHED_FIFO, os.SCHED_RR) or cpus < len(os.sched_getaffinity(0)):
+        return []
+    if cpus == len(os.sched_getaffinity(0)):
+        return ["chrt", "--rr", str(os.sched_getparam(0).sched_priority)]
+    return ["chrt", "--other", "0"]
+
+
 class Session:
     """An engine with the agent ready in it."""
 
@@ -154,7 +168,7 @@ class Session:
             argv = engine.command(images.kernel(opt.kernel), initrd(needs),
                                   "console=ttyS0 quiet anykvm.test=bench", cpus, opt.memory)
             env = engine.env()
-        self.guest = machine.Guest(argv, tty=True, env=env)
+        self.guest = machine.Guest(scheduling(cpus) + argv, tty=True, env=env)
         try:
             self.guest.expect("^READY", READY_LIMIT)
         except machine.GuestTimeout:
