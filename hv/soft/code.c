@@ -449,6 +449,7 @@ static void reset(struct vcpu *self)
 	s->cold_used = s->middle;
 	s->meta_used = 0;
 	s->index_count = 0;
+	s->far_used = 0;
 	soft_cpu(self)->stats.cache_flushes++;
 }
 
@@ -522,6 +523,8 @@ static void pads(struct soft_vm *s)
 	pad(s, THUNK_LINK_MEM, soft_thunk_link_mem);
 	pad(s, THUNK_LINK_HOST, soft_thunk_link_host);
 	pad(s, THUNK_JC_MISS, soft_thunk_jc_miss);
+	pad(s, THUNK_FAR_MEM, soft_thunk_far_mem);
+	pad(s, THUNK_FAR_HOST, soft_thunk_far_host);
 	pad(s, THUNK_EXIT_MEM, soft_thunk_exit_mem);
 	pad(s, THUNK_EXIT_HOST, soft_thunk_exit_host);
 	for (int m = 0; m < MMU_COUNT; m++)
@@ -547,7 +550,8 @@ int soft_code_init(struct vm *vm)
 	s->insn_scratch = host_map(soft_insn_scratch_size());
 	s->code_scratch = host_map(2 * PAGE_SIZE);
 	s->index = host_map(INDEX_SIZE);
-	if (!s->rw || !s->meta || !s->index || !s->scratch || !s->insn_scratch || !s->code_scratch) {
+	s->far_stub = host_map(FAR_SLOTS * sizeof(*s->far_stub));
+	if (!s->rw || !s->meta || !s->index || !s->far_stub || !s->scratch || !s->insn_scratch || !s->code_scratch) {
 		soft_code_destroy(vm);
 		return -ENOMEM;
 	}
@@ -581,6 +585,8 @@ void soft_code_destroy(struct vm *vm)
 		host_unmap(s->code_scratch, 2 * PAGE_SIZE);
 	if (s->index)
 		host_unmap(s->index, INDEX_SIZE);
+	if (s->far_stub)
+		host_unmap(s->far_stub, FAR_SLOTS * sizeof(*s->far_stub));
 	host_free(s);
 	vm->engine_data = NULL;
 }

@@ -9,7 +9,7 @@
 
 #include "mmu/mmu.h"
 #include "soft.h"
-#include "translate/offsets.h"
+#include "translate/far.h"
 
 #define STACK_SIZE (128ul << 10)
 #define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
@@ -35,12 +35,14 @@ ASSERT_CPU(site_list, OFF_SITE_LIST);
 ASSERT_CPU(site_count, OFF_SITE_COUNT);
 ASSERT_CPU(site_pages, OFF_SITE_PAGES);
 ASSERT_CPU(jc, OFF_JC);
+ASSERT_CPU(far, OFF_FAR);
 _Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
 _Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");
 _Static_assert(MISS_GROUP == SITE_GROUP_BIT << 8, "group");
 _Static_assert(THUNK_COUNT <= THUNK_MAX, "thunks");
 _Static_assert(sizeof(struct seg) == SIZEOF_SEG, "seg");
-_Static_assert(SOFT_LINK == 5 && SOFT_GROUP == 15 && SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
+_Static_assert(SOFT_LINK == 5 && SOFT_FAR == 15 && SOFT_GROUP == 16 &&
+	        SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
 
 void soft_lock(struct soft_vm *s)
 {
@@ -349,7 +351,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 
 	c->stats.exits[why & 15]++;
 	*out = ENGINE_REQUEST;
-	if (why != SOFT_LINK && why != SOFT_HELPER)
+	if (why != SOFT_LINK && why != SOFT_FAR && why != SOFT_HELPER)
 		v->rip = rip_trunc(c, v->rip);
 	switch (why) {
 	case SOFT_POLL:
@@ -372,6 +374,13 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
 		link_to(v, l);
 		c->gone = false;	/* the look-up that follows tells */
+		return v->exc.pending ? LEAVE : GO_ON;
+	}
+	case SOFT_FAR: {
+		struct far_jump *f = (struct far_jump *)(uintptr_t)v->scratch[0];
+
+		v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
+		soft_far_link(v, f);
 		return v->exc.pending ? LEAVE : GO_ON;
 	}
 	case SOFT_ODD:
@@ -499,6 +508,8 @@ static void go_in(struct vcpu *v)
 	struct soft_cpu *c = soft_cpu(v);
 
 	soft_enter_run(v);
+	if (unlikely(!c->far_ready))
+		soft_far_first_run(v);
 	soft_running = v;
 	__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&c->mail, __ATOMIC_SEQ_CST))) {

@@ -75,6 +75,12 @@ static inline u32 jc_index(int way, u64 rip)
 	return (u32)rip * (way ? JC_HASH1 : JC_HASH0) >> JC_SHIFT >> 4;
 }
 
+/* A vCPU's way of a direct jump to another page (far.c). */
+struct far_slot {
+	u64 code;		/* where it leads now */
+	u64 stub;		/* where, while that is not known */
+};
+
 #define JC_PAGES 4096u
 #define LARGE_PAGES 4096u
 
@@ -206,6 +212,7 @@ struct soft_cpu {
 	u32 site_count[MMU_COUNT][2];
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
 	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
+	struct far_slot far[FAR_SLOTS];
 
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
@@ -221,6 +228,9 @@ struct soft_cpu {
 	u16 tlb_list[MMU_COUNT][2][TLB_ENTRIES];
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
+	u32 far_filled[MMU_COUNT];
+	u16 far_list[MMU_COUNT][FAR_SLOTS];
+	bool far_ready;		/* all of far[] that is in use has its stub */
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
@@ -255,6 +265,8 @@ struct soft_vm {
 	struct code_page *pages;
 	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
 	u32 next_site[SITE_CLASSES];
+	u32 far_used;
+	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use */
 	u8 *meta;		/* bump memory for blocks and links */
 	u64 meta_size, meta_used;
 	struct block **index;	/* all blocks by ascending code */
@@ -267,6 +279,7 @@ struct soft_vm {
 enum thunk {
 	THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
 	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST,
+	THUNK_FAR_MEM, THUNK_FAR_HOST,
 	THUNK_JC_WAY1,		/* + enum mmu_index */
 	THUNK_SITE = THUNK_JC_WAY1 + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
 	THUNK_COUNT = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
@@ -289,6 +302,7 @@ enum soft_exit {
 	SOFT_REFETCH,		/* go on at rip */
 	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
 	SOFT_GP,		/* #GP(0) */
+	SOFT_FAR,		/* scratch[0]: the far_jump that is not led yet */
 	SOFT_GROUP,		/* a shared check failed; translated code goes on without sharing */
 };
 
@@ -425,6 +439,12 @@ u64 soft_break_before(struct vcpu *v);
 void soft_watch_before(struct vcpu *v, const struct insn *in, struct soft_watch *w);
 u64 soft_watch_after(struct vcpu *v, const struct soft_watch *w);
 
+/* far.c */
+struct far_jump;
+void soft_far_first_run(struct vcpu *v);
+void soft_far_flush(struct soft_cpu *c, int mmu);
+void soft_far_link(struct vcpu *v, struct far_jump *f);
+
 /* fault.c */
 #define HOST_FAULT_MEMORY 0x80
 void soft_fault_init(void);
@@ -460,6 +480,7 @@ enum soft_exit soft_go(struct vcpu *v, u8 *code);
 enum soft_exit soft_enter(struct vcpu *v, u8 *code);
 extern const u8 soft_thunk_helper[],
 	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
+	soft_thunk_far_mem[], soft_thunk_far_host[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
 /* The fill routines, in the order of THUNK_SITE. */
 extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];

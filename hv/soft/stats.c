@@ -40,6 +40,7 @@ static const struct counter counters[] = {
 	COUNT("entries", enters),
 	EXIT("exit.poll", SOFT_POLL),
 	EXIT("exit.step", SOFT_NEXT),
+	EXIT("exit.far_jump", SOFT_FAR),
 	EXIT("exit.odd", SOFT_ODD),
 	EXIT("exit.fault", SOFT_FAULT),
 	EXIT("exit.link", SOFT_LINK),

@@ -132,6 +132,7 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 void soft_jc_flush(struct soft_cpu *c, int m)
 {
 	c->stats.jc_flushes += c->jc_filled[m][0] != 0;
+	soft_far_flush(c, m);
 	for (int way = 0; way < 2; way++) {
 		for (u32 i = 0; i < c->jc_filled[m][way]; i++) {
 			u32 k = c->jc_list[m][way][i];

@@ -58,7 +58,7 @@ static void goto_from(struct xl *x, const struct xinsn *xi, s64 target, bool tak
 		   !(x->straddles && xi->off + xi->zi.length + x->gpa32 == target)) {
 		e_align_patch(x, 1);
 		x_link(x, xi, e_jmp(x), target);
-	} else {
+	} else if (single(x) || !x_far_jump(x, xi, target)) {
 		x_flags_to_mem(x);
 		x_rip(x, S0, target);
 		indirect(x, xi, 0);
@@ -147,7 +147,8 @@ static void loop(struct xl *x, struct xinsn *xi)
 
 static void call(struct xl *x, struct xinsn *xi)
 {
-	x_flags_clobber(x, xi);
+	if (xi->stack.group < 0 || !x->groups[xi->stack.group].done)
+		x_flags_clobber(x, xi);
 	x_push_rip(x, xi);
 	goto_from(x, xi, target_of(x, xi), true);
 }
@@ -243,27 +244,84 @@ void x_branch(struct xl *x, struct xinsn *xi)
 	}
 }
 
-bool x_far_link(struct soft_vm *s, struct exit_link *l)
+/* Code outside of blocks. */
+static struct xl *begin_apart(struct soft_vm *s, u32 mode)
 {
 	struct xl *x = s->scratch;
-	struct xinsn *xi = s->insn_scratch;
 
 	x->s = s;
-	x->mode = l->from->mode;
-	x->gpa32 = (s32)l->gpa32;
-	xi->off = 0;
+	x->mode = mode;
 	x->ncold = 0;
 	x->full = false;
 	x->p = x->start = s->rw + ALIGN_UP(s->cold_used, 16ul);
 	x->end = s->rw + s->size;
-	if (!l->flags)
-		x_flags_save(x, S0);
-	x_rip(x, S0, x->gpa32);
-	indirect(x, xi, 0);
+	return x;
+}
+
+static u8 *end_apart(struct xl *x)
+{
 	x_cold(x);
 	if (x->full)
-		return false;
-	s->cold_used = (u64)(x->p - s->rw);
-	__atomic_store_n((s32 *)(void *)l->jump, (s32)(x->start - (l->jump + 4)), __ATOMIC_RELEASE);
-	return true;
+		return NULL;
+	x->s->cold_used = (u64)(x->p - x->s->rw);
+	return x->start;
+}
+
+/* By the jump cache to gpa32; flags_saved: they are in memory. */
+static void by_jump_cache(struct xl *x, s64 gpa32, bool flags_saved)
+{
+	struct xinsn *xi = x->s->insn_scratch;
+
+	x->gpa32 = gpa32;
+	xi->off = 0;
+	if (!flags_saved)
+		x_flags_save(x, S0);
+	x_rip(x, S0, gpa32);
+	indirect(x, xi, 0);
+}
+
+bool x_far_link(struct soft_vm *s, struct exit_link *l)
+{
+	struct xl *x = begin_apart(s, l->from->mode);
+	u8 *code;
+
+	by_jump_cache(x, (s32)l->gpa32, l->flags);
+	code = end_apart(x);
+	if (code)
+		__atomic_store_n((s32 *)(void *)l->jump, (s32)(code - (l->jump + 4)),
+				 __ATOMIC_RELEASE);
+	return code;
+}
+
+/* To the block of the same address space in another page. */
+static void correct_delta(struct xl *x, s64 by)
+{
+	if (!by)
+		return;
+	e_load(x, S0, OFF_DELTA);
+	e_lea(x, true, S0, S0, (s32)(by / 2));
+	e_lea(x, true, S0, S0, (s32)(by - by / 2));
+	e_store(x, S0, OFF_DELTA);
+}
+
+u8 *x_far_way(struct soft_vm *s, const struct far_jump *f, const struct block *b)
+{
+	s64 by = f->gpa32 - (s64)(s32)b->gpa;
+	u8 *target = f->back ? b->poll : b->entry, *code;
+	bool restore = f->flags_saved && b->flags_live;
+	struct xl *x;
+
+	if (!by && !restore && !b->gpa2)
+		return target;
+	x = begin_apart(s, f->mode);
+	if (b->gpa2) {	/* which pages these are must be looked up each time */
+		by_jump_cache(x, f->gpa32, f->flags_saved);
+	} else {
+		correct_delta(x, by);
+		if (restore)
+			x_flags_restore(x, S0);
+		e_branch_rx(x, 0xe9, target);
+	}
+	code = end_apart(x);
+	return code ? to_rx(s, code) : NULL;
 }

@@ -8,7 +8,7 @@
 #include <Zydis/Zydis.h>
 
 #include "../soft.h"
-#include "offsets.h"
+#include "far.h"
 
 #define MAX_BLOCK_INSNS 64
 #define MAX_COLD 512
@@ -80,7 +80,7 @@ struct xinsn {
 
 enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
 
-enum cold_kind { COLD_SITE, COLD_EXIT, COLD_LINK, COLD_JC };
+enum cold_kind { COLD_SITE, COLD_EXIT, COLD_LINK, COLD_FAR, COLD_JC };
 
 /* Code that is seldom reached, written behind the block. */
 struct cold {
@@ -97,6 +97,7 @@ struct cold {
 	s64 gpa32;
 	bool host_flags;
 	struct exit_link *link;
+	struct far_jump *far;
 };
 
 struct xl {
@@ -369,6 +370,8 @@ bool x_waits_x87(const struct xinsn *xi);
 void x_cold(struct xl *x);
 /* The jump at rel32 is taken when the jump cache does not know S0. */
 void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);
+/* Jumps to code of another page. False: some other way must be found. */
+bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 gpa32_target);
 /* A direct jump at rel32 to code of the same page. */
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
 

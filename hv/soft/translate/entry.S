@@ -11,7 +11,8 @@
 #define SOFT_LINK 5
 #define SOFT_LOOKUP 6
 #define SOFT_HOST_FAULT 13
-#define SOFT_GROUP 15
+#define SOFT_FAR 15
+#define SOFT_GROUP 16
 
 	.text
 
@@ -270,11 +271,21 @@ func soft_thunk_link_host
 	save_flags 8
 func soft_thunk_link_mem
 	save_guest 8
+	mov	$SOFT_LINK, %edx
+leave_with_pointer:
 	pop	%rax
 	mov	(%rax), %rcx
 	mov	%rcx, OFF_SCRATCH0(%rsp)
-	mov	$SOFT_LINK, %eax
+	mov	%edx, %eax
 	jmp	soft_leave
+
+/* The same for a far_jump. */
+func soft_thunk_far_host
+	save_flags 8
+func soft_thunk_far_mem
+	save_guest 8
+	mov	$SOFT_FAR, %edx
+	jmp	leave_with_pointer
 
 /*
  * Called with RBP = rip when the jump cache does not know it; behind the call:

@@ -527,7 +527,8 @@ void x_cold(struct xl *x)
 	for (u32 i = 0; i < x->ncold && !x->full; i++) {
 		struct cold *c = &x->cold[i];
 
-		e_aim(c->from, x->p);
+		if (c->from)
+			e_aim(c->from, x->p);
 		switch (c->kind) {
 		case COLD_SITE:
 			cold_fill(x, c);
@@ -537,6 +538,13 @@ void x_cold(struct xl *x)
 			break;
 		case COLD_LINK:
 			cold_link(x, c);
+			break;
+		case COLD_FAR:
+			c->far->stub = to_rx(x->s, x->p);
+			e_branch_rx(x, 0xe8, x->s->thunk[c->host_flags ? THUNK_FAR_HOST :
+									 THUNK_FAR_MEM]);
+			e64(x, (u64)(uintptr_t)c->far);
+			soft_far_publish(x->v->vm, c->far);
 			break;
 		case COLD_JC:
 			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_WAY1 + MODE_MMU(x->mode)]);
@@ -554,6 +562,26 @@ void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
 	c->from = rel32;
 	c->gpa32 = x->gpa32 + xi->off;
 	c->info = (u32)rsp_added;
+}
+
+bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
+{
+	struct far_jump *f = soft_meta_alloc(x->s, sizeof(*f));
+	struct cold *c;
+
+	if (!f || MODE_BITS(x->mode) != MODE_64 || !soft_far_new(x->s, f))
+		return false;
+	f->gpa32 = target;
+	f->mode = x->mode & ~MODE_PLAIN;
+	f->flags_saved = x->fs == FLAGS_MEM;
+	f->back = target <= x->gpa32 + xi->off;
+	/* jmp [rsp + slot] */
+	e8(x, 0xff), e8(x, 0xa4), e8(x, 0x24);
+	e32(x, (u32)(OFF_FAR + sizeof(struct far_slot) * f->slot));
+	c = cold_new(x, COLD_FAR);
+	c->far = f;
+	c->host_flags = !f->flags_saved;
+	return true;
 }
 
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 target)

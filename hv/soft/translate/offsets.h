@@ -43,6 +43,8 @@
 /* Byte offset of rip's entry in way n: (u32)rip * JC_HASHn >> JC_SHIFT & ~15. */
 #define JC_HASH0 0x9e3779b1
 #define JC_HASH1 0x85ebca6b
+#define OFF_FAR (OFF_JC + TLB_MODES * JC_MODE_SIZE)
+#define FAR_SLOTS 65536
 #define JC_SHIFT (32 - JC_BITS - 4)
 
 /* What stands before the call of a fill routine, by distance from its end. */
