@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * When tables reach the file. Data is written first of all, before any table
- * names its cluster. Then, each step synced before the next begins:
+ * When tables reach the file. Data is written first of all, with the old data
+ * around it, before any table names its cluster. Then, each step synced before the
+ * next begins:
  *
  *   1. refcount blocks: only counts that rise, or fall as of step 4 of before
  *   2. L2 tables
@@ -31,19 +32,19 @@ static int write_blocks(struct qcow2 *q)
 {
 	if (!q->blocks.ndirty)
 		return 0;
-	q->blocks_unsynced = true;
+	q->unsynced = true;
 	return cache_write_all(&q->blocks);
 }
 
-/* All counts are on the disk: what they count may be named. */
+/* All counts and all data of new clusters are on the disk: they may be named. */
 static int settle_blocks(struct qcow2 *q)
 {
 	int err = write_blocks(q);
 
-	if (!err && q->blocks_unsynced)
+	if (!err && q->unsynced)
 		err = file_sync(q->node.file);
 	if (!err)
-		q->blocks_unsynced = false;
+		q->unsynced = false;
 	return err;
 }
 
@@ -60,7 +61,7 @@ int qcow2_evict_block(void *arg, struct table *t)
 {
 	struct qcow2 *q = arg;
 
-	q->blocks_unsynced = true;
+	q->unsynced = true;
 	return cache_write(&q->blocks, t);
 }
 

@@ -83,7 +83,7 @@ int qcow2_new_block(struct qcow2 *q, u64 cluster)
 		return err;
 	}
 	q->reftable[i] = offset;
-	q->blocks_unsynced = true;
+	q->unsynced = true;
 	return 0;
 }
 

@@ -102,7 +102,7 @@ struct qcow2 {
 	u64 fresh;			/* clusters from it on never held anything */
 	struct qcow2_free *frees;	/* references to drop once the file forgot them */
 	unsigned int nfrees;
-	bool blocks_unsynced;		/* refcounts are written, but perhaps not on the disk */
+	bool unsynced;			/* what L2 tables rely on is perhaps not on the disk */
 	bool tables_unsynced;		/* L2 or L1 tables likewise */
 	bool dirty;			/* tables are not written; atomic */
 	bool broken;			/* no more changes; atomic */

@@ -72,6 +72,7 @@ static int link_clusters(struct qcow2 *q, const struct fill *f)
 	struct table *t;
 	int err = qcow2_l2_for_write(q, f->start, &t);
 
+	q->unsynced = true;	/* the data; with it, perhaps, older data that was flushed */
 	for (k = 0; k < n && !err; k++) {
 		u64 old = table_get(t->data, i + k);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Zeros and discards. Whole clusters become zeros in the L2 table; of what is
- * less, zeros are written. Version 2 has no zero clusters: there a cluster can
- * only be absent, which means zeros when no backing file shows through.
+ * less, zeros are written, and a discard does nothing. Version 2 has no zero
+ * clusters: there a cluster can only be absent, which means zeros when no backing
+ * file shows through.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,21 +11,16 @@
 
 #include "qcow2.h"
 
-/* What is asked of a range of clusters. */
-enum change { CHANGE_ZERO, CHANGE_ZERO_UNMAP, CHANGE_DISCARD };
-
-/* The entry that takes the place of old. */
-static u64 changed(const struct qcow2 *q, u64 old, enum change what)
+/* The entry of a cluster of zeros that takes the place of old; with unmap it has no cluster. */
+static u64 changed(const struct qcow2 *q, u64 old, bool unmap)
 {
 	u64 none = q->node.backing ? QCOW2_ZERO : 0;
 
 	switch (qcow2_kind(q, old)) {
-	case QCOW2_KIND_NONE:
-		return what == CHANGE_DISCARD ? old : none;
 	case QCOW2_KIND_ZERO:
-		return what == CHANGE_ZERO || !(old & QCOW2_OFFSET) ? old : none;
+		return !unmap || !(old & QCOW2_OFFSET) ? old : none;
 	case QCOW2_KIND_DATA:
-		if (what == CHANGE_ZERO && q->version >= 3 && old & QCOW2_COPIED)
+		if (!unmap && q->version >= 3 && old & QCOW2_COPIED)
 			return old | QCOW2_ZERO;
 		return none;
 	default:
@@ -33,17 +29,17 @@ static u64 changed(const struct qcow2 *q, u64 old, enum change what)
 }
 
 /* Clusters from off to end, which one L2 table describes. */
-static int change_table(struct qcow2 *q, u64 off, u64 end, enum change what)
+static int change_table(struct qcow2 *q, u64 off, u64 end, bool unmap)
 {
 	u64 i = l2_index(q, off), n = (end - off) >> q->cluster_bits, k;
 	struct table *t;
 	int err;
 
-	if (!q->l1[l1_index(q, off)] && (what == CHANGE_DISCARD || !q->node.backing))
+	if (!q->l1[l1_index(q, off)] && !q->node.backing)
 		return 0;
 	err = qcow2_l2_for_write(q, off, &t);
 	for (k = 0; k < n && !err; k++) {
-		u64 old = table_get(t->data, i + k), new = changed(q, old, what);
+		u64 old = table_get(t->data, i + k), new = changed(q, old, unmap);
 
 		if (new == old)
 			continue;
@@ -59,7 +55,7 @@ static int change_table(struct qcow2 *q, u64 off, u64 end, enum change what)
 }
 
 /* Whole clusters; the last one may reach past the end of the disk. */
-static int change_clusters(struct qcow2 *q, u64 off, u64 end, enum change what)
+static int change_clusters(struct qcow2 *q, u64 off, u64 end, bool unmap)
 {
 	u64 span = 1ULL << (q->cluster_bits + q->l2_bits);
 	int err = 0;
@@ -71,7 +67,7 @@ static int change_clusters(struct qcow2 *q, u64 off, u64 end, enum change what)
 			next = end;
 		pthread_mutex_lock(&q->meta);
 		err = __atomic_load_n(&q->broken, __ATOMIC_ACQUIRE) ? -EIO :
-			change_table(q, off, next, what);
+			change_table(q, off, next, unmap);
 		pthread_mutex_unlock(&q->meta);
 		off = next;
 	}
@@ -94,7 +90,7 @@ int qcow2_discard(struct node *n, u64 off, u64 len)
 	whole(q, off, len, &start, &end);
 	if (start >= end || (q->version < 3 && n->backing))
 		return 0;
-	return change_clusters(q, start, end, CHANGE_DISCARD);
+	return change_clusters(q, start, end, true);
 }
 
 /* Writes zeros where there are none. */
@@ -129,7 +125,7 @@ int qcow2_zero(struct node *n, u64 off, u64 len, bool unmap)
 		return write_zeros(q, off, len);
 	err = write_zeros(q, off, start - off);
 	if (!err)
-		err = change_clusters(q, start, end, unmap ? CHANGE_ZERO_UNMAP : CHANGE_ZERO);
+		err = change_clusters(q, start, end, unmap);
 	if (!err && off + len > end)
 		err = write_zeros(q, end, off + len - end);
 	return err;
