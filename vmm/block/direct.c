@@ -109,12 +109,14 @@ int direct_writev(struct file *f, u64 off, const struct span *s)
 {
 	u64 start = align_down(off, f->align), end = align_up(off + s->len, f->align);
 	size_t room = end - start < WINDOW ? (size_t)(end - start) : WINDOW;
+	bool edges = start != off || end != off + s->len;
 	u8 *buf = aligned_alloc(f->align, room);
 	int err = 0;
 
 	if (!buf)
 		return -ENOMEM;
-	pthread_mutex_lock(&f->edges);
+	if (edges)
+		pthread_mutex_lock(&f->edges);
 	for (; start < end && !err; start += room) {
 		size_t n, len = end - start < room ? (size_t)(end - start) : room;
 		struct span part;
@@ -128,7 +130,8 @@ int direct_writev(struct file *f, u64 off, const struct span *s)
 		span_get(&part, buf + (from - start));
 		err = write_window(f, start, buf, len);
 	}
-	pthread_mutex_unlock(&f->edges);
+	if (edges)
+		pthread_mutex_unlock(&f->edges);
 	free(buf);
 	return err;
 }

@@ -33,6 +33,11 @@ void queue_wake(struct block_queue *q)
 		return;		/* the count is full: it wakes anyway */
 }
 
+bool queue_watched(const struct block_queue *q)
+{
+	return looking == q;
+}
+
 static void finished(struct block_request *r)
 {
 	struct block_queue *q = r->queue;
@@ -42,7 +47,7 @@ static void finished(struct block_request *r)
 	first = !q->finished.first;
 	list_add(&q->finished, r);
 	/* under the lock: once it is seen in the list, the queue may go away */
-	if (first && looking != q)
+	if (first && !queue_watched(q))
 		queue_wake(q);
 	pthread_mutex_unlock(&q->lock);
 }

@@ -73,6 +73,8 @@ static bool add_to_ring(struct block_queue *q, struct block_io *io)
 		return false;
 	pthread_mutex_lock(&q->lock);
 	ok = uring_add(q->uring, io);
+	if (ok && !queue_watched(q))
+		queue_wake(q);		/* somebody has to submit it */
 	pthread_mutex_unlock(&q->lock);
 	return ok;
 }

@@ -20,8 +20,10 @@ struct block_queue {
 	struct request_list finished;
 };
 
-/* Makes queue's thread look for finished requests and results. */
+/* Makes the queue's thread submit what is prepared and look for what is done. */
 void queue_wake(struct block_queue *q);
+/* Whether the calling thread is about to do that itself. */
+bool queue_watched(const struct block_queue *q);
 /* One of r->pending parts ended. */
 void request_part_done(struct block_request *r, int err);
 
