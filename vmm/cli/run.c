@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/registry.h"
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
 #include "../error.h"
@@ -33,6 +34,7 @@ struct run {
 
 	struct kvm kvm;
 	struct loop *loop;
+	struct registry *backends;
 	struct signals *signals;
 	struct terminal *terminal;
 	struct timer *sampler;
@@ -54,6 +56,29 @@ static int set_engine(void *ctx, const char *value)
 			return 0;
 		}
 	return error("--engine takes auto, soft or kvm, not '%s'", value);
+}
+
+static int set_machine(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; machine_types[i]; i++)
+		if (!strcmp(value, machine_types[i]->name)) {
+			r->config.type = machine_types[i];
+			return 0;
+		}
+	return error("--machine takes q35, pc or micro, not '%s'", value);
+}
+
+static int set_device(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->config.ndevices == MACHINE_DEVICES_MAX)
+		return error("too many --device options: at most %d", MACHINE_DEVICES_MAX);
+	r->config.devices[r->config.ndevices++] = value;
+	return 0;
 }
 
 static int set_cpus(void *ctx, const char *value)
@@ -129,6 +154,10 @@ static const struct option_def options[] = {
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
 	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
+	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
+	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
+	  set_machine },
+	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
@@ -149,6 +178,21 @@ void help_run(void)
 	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
 	       "options:\n");
 	options_print(options);
+}
+
+/* True when the user asked for the list of devices, which it prints. */
+static bool list_devices(const struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->config.ndevices && strcmp(r->config.devices[i], "help"); i++)
+		;
+	if (i == r->config.ndevices)
+		return false;
+	for (i = 0; device_classes[i]; i++)
+		printf("%-16s %s\n%-16s   %s\n", device_classes[i]->name,
+		       device_classes[i]->summary, "", device_classes[i]->usage);
+	return true;
 }
 
 /* --- the engine ------------------------------------------------------------------- */
@@ -260,6 +304,10 @@ static int set_up(struct run *r)
 	r->loop = loop_new();
 	if (!r->loop)
 		return error("cannot create the event loop");
+	r->backends = registry_new();
+	if (!r->backends)
+		return error("out of memory");
+	r->config.backends = r->backends;
 	r->signals = signals_new(r->loop, on_quit, r);
 	if (!r->signals)
 		return -1;
@@ -282,6 +330,7 @@ static void tear_down(struct run *r)
 	timer_free(r->sampler);
 	if (r->kvm.fd >= 0)
 		kvm_close(&r->kvm);
+	registry_free(r->backends);
 	signals_free(r->signals);	/* may end the process */
 	loop_free(r->loop);
 }
@@ -292,6 +341,7 @@ int command_run(int argc, char **argv)
 		.config = {
 			.boot = { .cmdline = DEFAULT_CMDLINE, .cpus = 1 },
 			.memory = DEFAULT_MEMORY,
+			.type = &machine_q35,
 		},
 		.kvm = { .fd = -1 },
 		.status = 1,
@@ -304,6 +354,8 @@ int command_run(int argc, char **argv)
 	}
 	if (err < 0)
 		return EXIT_USAGE;
+	if (list_devices(&r))
+		return 0;
 	if (!r.config.boot.kernel)
 		return error("run needs --kernel FILE (try --help)"), EXIT_USAGE;
 	if (set_up(&r) == 0)

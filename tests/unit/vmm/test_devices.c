@@ -57,7 +57,7 @@ static void fake_write(void *dev, u64 offset, u64 value, unsigned int size)
 
 static void test_bus(void **state)
 {
-	struct bus_region r = { "a", 0x100, 4, 2, fake_read, fake_write, NULL };
+	struct bus_region r = { "a", 0x100, 4, 2, fake_read, fake_write, NULL }, found;
 	u64 v = 0x1122334455667788;
 
 	(void)state;
@@ -70,8 +70,9 @@ static void test_bus(void **state)
 	assert_int_equal(bus_add(&ports, &r), 0);
 	r.base = 0x104;
 	assert_int_equal(bus_add(&ports, &r), 0);
-	assert_null(bus_find(&ports, 0xff));
-	assert_int_equal(bus_find(&ports, 0x104)->base, 0x104);
+	assert_false(bus_find(&ports, 0xff, &found));
+	assert_true(bus_find(&ports, 0x104, &found));
+	assert_int_equal(found.base, 0x104);
 	reg[0] = 0x44332211;
 	assert_int_equal(inl(&ports, 0x100), 0x44332211);	/* wider than the device takes */
 	assert_int_equal(inl(&ports, 0xfe), 0x2211ffff);
@@ -80,7 +81,20 @@ static void test_bus(void **state)
 	assert_int_equal(reg[2], 0x7788);
 	reg[3] = 0;
 	bus_access(&ports, 0x100, &v, 8, true);
-	assert_int_equal(reg[3], 8);
+	assert_int_equal(reg[3], 4);	/* in pieces of what the device takes */
+	reg[3] = 0;
+	bus_access(&ports, 0x101, &v, 4, true);
+	assert_int_equal(reg[3], 4);
+	assert_int_equal(bus_remove(&ports, 0x104, &ports), -ENOENT);
+	assert_int_equal(bus_remove(&ports, 0x104, NULL), 0);
+	assert_false(bus_find(&ports, 0x104, &found));
+	r.base = 0x200;
+	r.size = 0;
+	assert_int_equal(bus_add(&ports, &r), -EINVAL);
+	r.base = ~0ULL - 2;
+	r.size = 4;
+	assert_int_equal(bus_add(&ports, &r), -EINVAL);
+	r.base = 0x104;
 	while (bus_add(&ports, &r) != -ENOSPC)
 		r.base += 4;
 }
@@ -120,6 +134,7 @@ static void test_reset_ports(void **state)
 	u32 config = 0x80000600;
 
 	(void)state;
+	assert_int_equal(reset_ports_add_control(r), 0);
 	bus_access(&ports, 0xcf8, &config, 4, true);	/* PCI, not reset */
 	assert_int_equal(inl(&ports, 0xcf8), 0xffffffff);
 	assert_int_equal(inb(&ports, 0xcf9), 0);
@@ -136,32 +151,73 @@ static void test_reset_ports(void **state)
 	reset_ports_free(r);
 }
 
+#define PM 0x600
+
+static void put16(u64 port, u16 v)
+{
+	bus_access(&ports, port, &v, 2, true);
+}
+
 static void test_acpi_pm(void **state)
 {
-	struct acpi_pm *pm = acpi_pm_new(&ports, &power);
+	static const struct acpi_pm_layout layout = { .size = 128, .gpe = 0x20, .gpe_len = 16 };
+	struct noted_irq sci = { .level = false };
+	const struct irq_line line = { note_irq, &sci, 9 };
+	struct acpi_pm *pm = acpi_pm_new(&ports, &power, &line, &layout);
 	u32 start, ticks;
 	u16 v;
 
 	(void)state;
-	assert_int_equal(inb(&ports, ACPI_PM1_CNT), 1);		/* always in ACPI mode */
-	start = inl(&ports, ACPI_PM_TMR);
+	assert_int_equal(inb(&ports, PM + 4), 0xff);
+	acpi_pm_map(pm, PM);
+	assert_int_equal(inb(&ports, PM + 4), 1);		/* always in ACPI mode */
+	start = inl(&ports, PM + 8);
 	usleep(20000);
-	ticks = inl(&ports, ACPI_PM_TMR) - start;
+	ticks = inl(&ports, PM + 8) - start;
 	assert_in_range(ticks, 3579545 / 50, 3579545);
-	v = 0x21;
-	bus_access(&ports, ACPI_PM1_EVT + 2, &v, 2, true);
-	assert_int_equal(inl(&ports, ACPI_PM1_EVT), 0x210000);
-	v = 1 << 13;			/* sleep, but not S5 */
-	bus_access(&ports, ACPI_PM1_CNT, &v, 2, true);
+	put16(PM + 2, 0x21);
+	assert_int_equal(inl(&ports, PM), 0x210000);
+	put16(PM + 4, 1 << 13);		/* sleep, but not S5 */
 	assert_int_equal(offs, 0);
 	v = ACPI_SLP_TYP_S5 << 10;
-	bus_access(&ports, ACPI_PM1_CNT, &v, 2, true);
+	put16(PM + 4, v);
 	assert_int_equal(offs, 0);
 	v |= 1 << 13;
-	bus_access(&ports, ACPI_PM1_CNT, &v, 2, true);
+	put16(PM + 4, v);
 	assert_int_equal(offs, 1);
-	outb(&ports, ACPI_PM1_CNT + 1, 0x34);	/* byte by byte it works, too */
+	outb(&ports, PM + 5, 0x34);	/* byte by byte it works, too */
 	assert_int_equal(offs, 2);
+	acpi_pm_map(pm, 0x4000);	/* the chipset moves it */
+	assert_int_equal(inb(&ports, PM + 4), 0xff);
+	assert_int_equal(inb(&ports, 0x4004) & 1, 1);
+	acpi_pm_free(pm);
+}
+
+/* The power button and general purpose events interrupt while they are enabled. */
+static void test_acpi_events(void **state)
+{
+	static const struct acpi_pm_layout layout = { .size = 12, .gpe_port = 0xafe0 };
+	struct noted_irq sci = { .level = false };
+	const struct irq_line line = { note_irq, &sci, 9 };
+	struct acpi_pm *pm = acpi_pm_new(&ports, &power, &line, &layout);
+
+	(void)state;
+	acpi_pm_map(pm, PM);
+	acpi_pm_power_button(pm);
+	assert_int_equal(inl(&ports, PM), 0x100);
+	assert_false(sci.level);
+	put16(PM + 2, 0x100);
+	assert_true(sci.level);
+	put16(PM, 0x100);
+	assert_false(sci.level);
+	assert_int_equal(inl(&ports, PM), 0x1000000);
+	acpi_pm_gpe(pm, 1);
+	assert_false(sci.level);
+	outb(&ports, 0xafe2, 2);
+	assert_true(sci.level);
+	assert_int_equal(inl(&ports, 0xafe0), 0x20002);
+	outb(&ports, 0xafe0, 2);
+	assert_false(sci.level);
 	acpi_pm_free(pm);
 }
 
@@ -172,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup(test_i8042, setup),
 		cmocka_unit_test_setup(test_reset_ports, setup),
 		cmocka_unit_test_setup(test_acpi_pm, setup),
+		cmocka_unit_test_setup(test_acpi_events, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
