@@ -4,6 +4,7 @@
  * quickest start. All of its low memory is RAM.
  */
 #include "../devices/power/power.h"
+#include "../devices/virtio/mmio.h"
 #include "../error.h"
 #include "machine.h"
 
@@ -17,17 +18,20 @@ static int create(struct machine *m)
 	if (!m->acpi_pm || reset_ports_add_control(m->reset_ports) < 0)
 		return error("cannot create the power management block");
 	acpi_pm_map(m->acpi_pm, ACPI_PM_BASE);
+	if (!virtio_mmio_new(&m->board))
+		return error("out of memory");
 	return 0;
 }
 
 static void destroy(struct machine *m)
 {
 	acpi_pm_free(m->acpi_pm);
+	virtio_mmio_free(m->board.virtio_mmio);
 }
 
 static void describe(struct machine *m, struct acpi_config *c)
 {
-	(void)m, (void)c;
+	virtio_mmio_describe(m->board.virtio_mmio, c);
 }
 
 const struct machine_type machine_micro = {

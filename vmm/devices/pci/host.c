@@ -62,6 +62,20 @@ void pci_bus_remove(struct pci_bus *b)
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* The hook runs without the lock: a device is only freed while no vCPU runs. */
+static bool hook(struct pci_host *h, struct pci_device *d, unsigned int offset,
+		 unsigned int size, u32 *value, bool write)
+{
+	bool done;
+
+	if (!d || !d->config_access)
+		return false;
+	pthread_mutex_unlock(&h->lock);
+	done = d->config_access(d, offset, size, value, write);
+	pthread_mutex_lock(&h->lock);
+	return done;
+}
+
 static u32 config_read(struct pci_host *h, unsigned int bus, unsigned int devfn,
 		       unsigned int offset, unsigned int size)
 {
@@ -70,7 +84,7 @@ static u32 config_read(struct pci_host *h, unsigned int bus, unsigned int devfn,
 
 	pthread_mutex_lock(&h->lock);
 	d = pci_find(h, bus, devfn);
-	if (d)
+	if (d && !hook(h, d, offset, size, &value, false))
 		value = pci_config_read(d, offset, size);
 	pthread_mutex_unlock(&h->lock);
 	return value;
@@ -83,7 +97,7 @@ static void config_write(struct pci_host *h, unsigned int bus, unsigned int devf
 
 	pthread_mutex_lock(&h->lock);
 	d = pci_find(h, bus, devfn);
-	if (d)
+	if (d && !hook(h, d, offset, size, &value, true))
 		pci_config_write(d, offset, value, size);
 	pthread_mutex_unlock(&h->lock);
 }

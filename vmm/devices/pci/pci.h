@@ -15,10 +15,10 @@
  * and in destroy() pci_unplug(). The handlers of BARs get the offset within the
  * BAR; where the BAR is, the guest decides, and it moves at any time. The
  * configuration space works by itself: bits of `writable` are the guest's,
- * those of `w1c` he clears by writing ones. The hooks config_read and
- * config_written are for registers with effects; they run under the lock of
- * the host bridge, under which nothing of this file but pci_intx, pci_msi_*
- * and pci_msix_raise is called.
+ * those of `w1c` he clears by writing ones. The hook config_written is for
+ * registers with effects; it runs under the lock of the host bridge, under
+ * which nothing of this file but pci_intx, pci_msi_* and pci_msix_raise is
+ * called.
  *
  * Locks, in the order in which they nest: host->lock (configuration and the
  * mapping of BARs), pci_device.msi_lock, host->intx_lock.
@@ -148,9 +148,9 @@ struct pci_device {
 	pthread_mutex_t msi_lock;
 	u8 msi;				/* capability, or 0 */
 	struct pci_msix *msix;		/* or NULL */
-	/* true when it gave the value; else the bytes of config count */
-	bool (*config_read)(struct pci_device *d, unsigned int offset, unsigned int size,
-			    u32 *value);
+	/* first, and without the lock: true when it did the access itself */
+	bool (*config_access)(struct pci_device *d, unsigned int offset, unsigned int size,
+			      u32 *value, bool write);
 	void (*config_written)(struct pci_device *d, unsigned int offset, unsigned int size);
 	void *owner;			/* for the hooks */
 };
