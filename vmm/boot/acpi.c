@@ -3,7 +3,7 @@
  * The ACPI tables (ACPI specification 6.x, chapter 5): RSDP, RSDT and XSDT,
  * FADT (fixed hardware without SMI, always in ACPI mode), FACS, MADT, MCFG and
  * HPET (their own specifications), a machine's DSDT, which is compiled ASL, and
- * an SSDT with what is known only now: the CPUs, PCI's windows, virtio devices.
+ * an SSDT with what differs between machines of a kind: the CPUs, virtio devices.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -398,26 +398,6 @@ static void processor(struct aml *a, unsigned int id)
 	aml_end(a, dev);
 }
 
-/* What the DSDT of a machine with PCI reads. */
-static void windows(struct aml *a, const struct acpi_config *c)
-{
-	const struct {
-		const char *name;
-		u64 value;
-	} all[] = {
-		{ "ECMB", c->ecam }, { "ECML", c->ecam_size },
-		{ "PM1B", c->mem }, { "PM1E", c->mem_end - 1 },
-		{ "PM2B", c->mem2 }, { "PM2E", c->mem2_end - 1 },
-		{ "PM6B", c->mem64 }, { "PM6E", c->mem64_end - 1 },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(all); i++) {
-		aml_name(a, all[i].name);
-		aml_integer(a, all[i].value);
-	}
-}
-
 static int add_ssdt(struct acpi_image *img, const struct acpi_config *c)
 {
 	struct aml a = open_table(img);
@@ -428,10 +408,44 @@ static int add_ssdt(struct acpi_image *img, const struct acpi_config *c)
 		processor(&a, i);
 	for (i = 0; i < c->mmio_count; i++)
 		mmio_device(&a, i, &c->mmio[i]);
-	if (c->dsdt)
-		windows(&a, c);
 	aml_end(&a, block);
 	return finish(img, &a, "SSDT", 2);
+}
+
+/* Puts a value into the object Name (NAME, <an integer of 64 bits>) of a table. */
+static bool patch(u8 *table, size_t size, const char *name, u64 value)
+{
+	u8 object[6] = { 0x08, 0, 0, 0, 0, 0x0e };
+	u8 *at;
+
+	memcpy(object + 1, name, 4);
+	at = memmem(table, size, object, sizeof(object));
+	if (!at || at + sizeof(object) + 8 > table + size)
+		return false;
+	memcpy(at + sizeof(object), &value, 8);
+	return true;
+}
+
+/* A compiled DSDT, with the values of this machine. */
+static int add_own_dsdt(struct acpi_image *img, const struct acpi_config *c)
+{
+	const struct {
+		const char *name;
+		u64 value;
+	} all[] = {
+		{ "ECMB", c->ecam }, { "ECML", c->ecam_size },
+		{ "PM1B", c->mem }, { "PM1E", c->mem_end - 1 },
+		{ "PM2B", c->mem2 }, { "PM2E", c->mem2_end - 1 },
+		{ "PM6B", c->mem64 }, { "PM6E", c->mem64_end - 1 },
+	};
+	struct aml a = open_table(img);
+	unsigned int i;
+
+	a.len = 0;
+	aml_bytes(&a, c->dsdt, c->dsdt_size);
+	for (i = 0; i < ARRAY_SIZE(all) && !a.failed; i++)
+		a.failed = !patch(a.data, a.len, all[i].name, all[i].value);
+	return close_table(img, &a);
 }
 
 static int add_dsdt(struct acpi_image *img, const struct acpi_config *c)
@@ -440,7 +454,7 @@ static int add_dsdt(struct acpi_image *img, const struct acpi_config *c)
 	size_t block;
 
 	if (c->dsdt)
-		return add_struct(img, c->dsdt, c->dsdt_size);
+		return add_own_dsdt(img, c);
 	a = open_table(img);
 	aml_name(&a, "\\_S5");
 	block = aml_package(&a, 4);

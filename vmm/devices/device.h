@@ -38,6 +38,8 @@
 
 #define DEVICE_ID_MAX 64
 
+struct fw_cfg;
+struct input;
 struct pci_host;
 struct virtio_mmio_bus;
 struct registry;
@@ -50,6 +52,8 @@ struct board {
 	struct loop *loop;			/* the main thread's */
 	struct pci_host *pci;			/* NULL: the machine has no PCI */
 	struct virtio_mmio_bus *virtio_mmio;	/* NULL unless it has this instead */
+	struct fw_cfg *fw_cfg;			/* NULL: there is no firmware */
+	struct input *input;			/* where the user's keys and movements come from */
 	struct registry *backends;
 	struct power_ops power;
 	unsigned int cpus;

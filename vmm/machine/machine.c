@@ -14,13 +14,13 @@
 #include "../devices/power/power.h"
 #include "../devices/rtc/mc146818.h"
 #include "../devices/serial/uart16550.h"
+#include "../devices/timer/hpet.h"
 #include "../error.h"
 #include "machine.h"
+#include "start.h"
 #include "vcpu.h"
 
-/* Four pages that Intel processors without unrestricted guest mode need. */
-#define IDENTITY_MAP_ADDR 0xfffbc000ULL
-#define TSS_ADDR 0xfffbd000ULL
+#define TSS_ADDR (MACHINE_KVM_PAGES + 0x1000)
 
 #define LOW_END 0xa0000		/* of RAM below 1 MiB, where the rest is shadowed */
 
@@ -107,7 +107,7 @@ static int create_memory(struct machine *m)
 static int create_irqchip(struct machine *m)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	u64 identity = IDENTITY_MAP_ADDR;
+	u64 identity = MACHINE_KVM_PAGES;
 	int err;
 
 	err = kvm_ioctl(m->kvm, m->vm.fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
@@ -160,11 +160,23 @@ static void power_reset(void *ctx)
 static int create_parts(struct machine *m, struct chardev *console)
 {
 	const struct irq_line serial = board_line(&m->board, UART_COM1_IRQ);
-	const struct irq_line clock = board_line(&m->board, RTC_IRQ);
+	struct irq_line clock = board_line(&m->board, RTC_IRQ);
+	const struct i8042_config keyboard = {
+		.power = m->board.power,
+		.keyboard = board_line(&m->board, I8042_KEYBOARD_IRQ),
+		.mouse = board_line(&m->board, I8042_MOUSE_IRQ),
+		.in = m->config->type->keyboard ? m->config->input : NULL,
+	};
 
+	if (m->config->type->hpet) {
+		m->hpet = hpet_new(&m->board);
+		if (!m->hpet)
+			return -1;
+		clock = hpet_rtc_line(m->hpet, RTC_IRQ);
+	}
 	m->uart = uart_new(&m->ports, UART_COM1_PORT, &serial, console);
 	m->rtc = rtc_new(&m->ports, &clock, m->loop, m->mem.low, m->mem.high);
-	m->i8042 = i8042_new(&m->ports, &m->board.power);
+	m->i8042 = i8042_new(&m->ports, &keyboard);
 	m->reset_ports = reset_ports_new(&m->ports, &m->board.power);
 	if (!m->uart || !m->rtc || !m->i8042 || !m->reset_ports)
 		return error("cannot create the devices: %s", strerror(errno ? errno : ENOMEM));
@@ -184,43 +196,16 @@ static int create_devices(struct machine *m, struct chardev *console)
 		.mmio = &m->mmio,
 		.loop = m->loop,
 		.backends = m->config->backends,
+		.input = m->config->input,
 		.power = { power_off, power_reset, m },
 		.cpus = m->config->boot.cpus,
 	};
-	if (create_parts(m, console) < 0 || m->config->type->create(m) < 0)
+	if (create_parts(m, console) < 0 || start_prepare(m) < 0 || m->config->type->create(m) < 0)
 		return -1;
 	for (i = 0; i < m->config->ndevices; i++)
 		if (!device_create_text(&m->devices, &m->board, m->config->devices[i]))
 			return -1;
 	return 0;
-}
-
-/* --- starting ----------------------------------------------------------------- */
-
-/* Without firmware: what it would have set up, and the kernel. */
-static int load_kernel(struct machine *m)
-{
-	struct acpi_config c = {
-		.cpus = m->config->boot.cpus,
-		.pm_base = acpi_pm_base(m->acpi_pm),
-	};
-	struct boot_config boot = m->config->boot;
-	struct acpi_image img;
-	int r;
-
-	if (m->config->type->assign)
-		m->config->type->assign(m);
-	m->config->type->describe(m, &c);
-	if (c.ecam_size)
-		boot.reserved[boot.nreserved++] =
-			(struct boot_range){ c.ecam, c.ecam_size, E820_RESERVED };
-	if (boot_load(&m->mem, &boot, &m->entry) < 0)
-		return -1;
-	r = acpi_image_make(&img, &c);
-	if (r == 0)
-		r = acpi_place(&m->mem, &img, BOOT_ACPI, BOOT_ACPI_END);
-	acpi_image_free(&img);
-	return r;
 }
 
 /* --- life ---------------------------------------------------------------------- */
@@ -253,7 +238,7 @@ struct machine *machine_new(const struct kvm *kvm, const struct machine_config *
 	m->config = config;
 	m->loop = loop;
 	m->vm.fd = -1;
-	if (create_vm(m) < 0 || create_devices(m, console) < 0 || load_kernel(m) < 0 ||
+	if (create_vm(m) < 0 || create_devices(m, console) < 0 || start_load(m) < 0 ||
 	    create_cpus(m) < 0) {
 		machine_free(m);
 		return NULL;
@@ -320,8 +305,10 @@ void machine_free(struct machine *m)
 		m->config->type->destroy(m);
 	uart_free(m->uart);
 	rtc_free(m->rtc);
+	hpet_free(m->hpet);
 	i8042_free(m->i8042);
 	reset_ports_free(m->reset_ports);
+	start_free(m);
 	vm_close(&m->vm);
 	memory_destroy(&m->mem);
 	free(m);

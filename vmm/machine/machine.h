@@ -20,6 +20,12 @@
 #define MACHINE_CPUS_MAX 255
 #define MACHINE_DEVICES_MAX 64
 
+/* Pages that KVM needs on Intel processors without unrestricted guest mode; below all firmware. */
+#define MACHINE_KVM_PAGES 0xfeffc000ULL
+#define MACHINE_KVM_PAGES_SIZE 0x4000
+
+struct firmware;
+struct flash;
 struct trace;
 struct vcpu;
 struct machine;
@@ -31,6 +37,8 @@ struct machine;
 struct machine_type {
 	const char *name, *summary;
 	u64 low_max;			/* RAM below 4 GiB at most */
+	bool hpet;
+	bool keyboard;			/* with a keyboard and a mouse */
 	bool shadow;			/* the chipset has the memory from 640 KiB to 1 MiB */
 	/* 0, or -1 after an error line */
 	int (*create)(struct machine *m);
@@ -50,7 +58,9 @@ struct machine_config {
 	u64 memory;			/* bytes */
 	bool debug_port;		/* ports 0x402 and 0xe9 print to standard error */
 	struct trace *trace;		/* or NULL */
+	struct firmware *firmware;	/* unless a kernel starts directly */
 	struct registry *backends;
+	struct input *input;
 	const char *devices[MACHINE_DEVICES_MAX];	/* --device, in their order */
 	unsigned int ndevices;
 };
@@ -75,7 +85,9 @@ struct machine {
 	struct board board;		/* all that devices may use of this */
 	struct devices devices;		/* those that the user chose */
 	void *chipset;			/* the type's */
+	struct flash *flash;		/* of the firmware's variables, or NULL */
 	struct uart *uart;
+	struct hpet *hpet;		/* or NULL */
 	struct rtc *rtc;
 	struct i8042 *i8042;
 	struct acpi_pm *acpi_pm;	/* the chipset's */

@@ -3,6 +3,7 @@
 #include "../boot/dsdt/dsdt.h"
 #include "../devices/chipset/chipset.h"
 #include "../devices/power/power.h"
+#include "start.h"
 #include "windows.h"
 
 #define GPE_PORT 0xafe0
@@ -11,6 +12,7 @@
 static int create(struct machine *m)
 {
 	const struct chipset_config c = {
+		.rom = start_shadow_rom(m),
 		.reset = reset_ports_control(m->reset_ports),
 		.direct = m->config->boot.kernel,
 	};
@@ -41,6 +43,8 @@ const struct machine_type machine_pc = {
 	.name = "pc",
 	.summary = "PCI, as Intel's 440FX with PIIX3",
 	.low_max = 3 * GIB,
+	.hpet = true,
+	.keyboard = true,
 	.shadow = true,
 	.create = create,
 	.destroy = destroy,

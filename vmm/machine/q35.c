@@ -3,6 +3,7 @@
 #include "../boot/dsdt/dsdt.h"
 #include "../devices/chipset/chipset.h"
 #include "../devices/power/power.h"
+#include "start.h"
 #include "windows.h"
 
 #define GPE0_OFFSET 0x20
@@ -11,6 +12,7 @@
 static int create(struct machine *m)
 {
 	const struct chipset_config c = {
+		.rom = start_shadow_rom(m),
 		.reset = reset_ports_control(m->reset_ports),
 		.direct = m->config->boot.kernel,
 	};
@@ -43,6 +45,8 @@ const struct machine_type machine_q35 = {
 	.name = "q35",
 	.summary = "PCI Express, as Intel's Q35 with ICH9",
 	.low_max = 2 * GIB,
+	.hpet = true,
+	.keyboard = true,
 	.shadow = true,
 	.create = create,
 	.destroy = destroy,

@@ -164,6 +164,19 @@ int vm_irqfd(struct vm *vm, int gsi, int fd, int resample, bool on)
 	return err < 0 ? err : 0;
 }
 
+void vm_pit_off(struct vm *vm, bool off)
+{
+	struct kvm_pit_state2 s;
+
+	if (kvm_ioctl(vm->kvm, vm->fd, KVM_GET_PIT2, &s) < 0)
+		return;
+	if (off)
+		s.flags |= KVM_PIT_FLAGS_HPET_LEGACY;
+	else
+		s.flags &= ~(u32)KVM_PIT_FLAGS_HPET_LEGACY;
+	kvm_ioctl(vm->kvm, vm->fd, KVM_SET_PIT2, &s);
+}
+
 /* --- memory ------------------------------------------------------------------ */
 
 static int slot_take(struct vm *vm)

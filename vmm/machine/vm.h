@@ -48,6 +48,9 @@ void vm_msi_gsi_free(struct vm *vm, int gsi);
 /* Ties eventfd fd to a GSI, or unties it; resample is an eventfd for level lines, or -1. */
 int vm_irqfd(struct vm *vm, int gsi, int fd, int resample, bool on);
 
+/* Keeps the in-kernel timer (PIT) off its interrupt, which another takes over, or ends that. */
+void vm_pit_off(struct vm *vm, bool off);
+
 /* --- memory ------------------------------------------------------------------ */
 
 #define VM_MAP_READONLY (1 << 0)	/* writes exit to the memory bus */

@@ -3,22 +3,23 @@
 #include <cpuid.h>
 
 #include "../devices/pci/pci.h"
+#include "vcpu.h"
 #include "windows.h"
 
 #define SPLIT 0xe0000000u	/* where a window without a hole is told in two halves */
 #define IO_START 0xc000u
 #define IO_END 0x10000u
 #define ADDRESS_LEAF 0x80000008u
-#define BITS_MAX 46
 
-/* The guest's CPUs have the physical address width of the host's. */
-static u64 address_end(void)
+/* Addresses are as wide as the host's, or what the machine allows. */
+static u64 address_end(const struct machine *m)
 {
-	unsigned int a = 0, b, c, d, bits = 36;
+	unsigned int a = 0, b, c, d, host = 36, bits;
 
-	if (__get_cpuid(ADDRESS_LEAF, &a, &b, &c, &d) && (a & 0xff) >= bits)
-		bits = a & 0xff;
-	return 1ULL << (bits < BITS_MAX ? bits : BITS_MAX);
+	if (__get_cpuid(ADDRESS_LEAF, &a, &b, &c, &d) && (a & 0xff) >= host)
+		host = a & 0xff;
+	bits = cpuid_address_bits(MEMORY_HIGH_BASE + m->mem.high);
+	return 1ULL << (bits < host ? bits : host);
 }
 
 void windows_describe(struct machine *m, struct acpi_config *c)
@@ -39,7 +40,7 @@ void windows_describe(struct machine *m, struct acpi_config *c)
 	c->mem_end = hole;
 	c->mem2 = hole_end;
 	c->mem64 = align_up(MEMORY_HIGH_BASE + m->mem.high, GIB);
-	c->mem64_end = address_end();
+	c->mem64_end = address_end(m);
 	if (c->mem64_end <= c->mem64)
 		c->mem64_end = c->mem64 + GIB;
 }

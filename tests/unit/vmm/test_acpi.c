@@ -5,6 +5,7 @@
  */
 #include "../../../vmm/boot/acpi.h"
 #include "../../../vmm/boot/boot.h"
+#include "../../../vmm/boot/dsdt/dsdt.h"
 #include "vmm_test.h"
 
 static struct guest_memory mem;
@@ -169,11 +170,13 @@ static void check_cpus(unsigned int cpus)
 /* PCI: configuration space in memory, shared interrupts, devices at fixed places. */
 static void test_machine(void **state)
 {
-	static const u8 dsdt[40] = { 'D', 'S', 'D', 'T', 40 };
 	const struct acpi_config c = {
-		.cpus = 2, .pm_base = ACPI_PM_BASE, .hpet = true, .dsdt = dsdt, .dsdt_size = 40,
-		.ecam = 0xb0000000, .ecam_size = 64 * MIB, .level_irqs = 1 << 10 | 1 << 11,
+		.cpus = 2, .pm_base = ACPI_PM_BASE, .hpet = true, .dsdt = dsdt_q35,
+		.dsdt_size = dsdt_q35_size, .ecam = 0xb0000000, .ecam_size = 64 * MIB,
+		.mem64_end = 0x123456789a, .level_irqs = 1 << 10 | 1 << 11,
 	};
+	u64 dsdt, end = c.mem64_end - 1;
+	u32 size;
 
 	(void)state;
 	place(&c);
@@ -182,7 +185,10 @@ static void test_machine(void **state)
 	assert_int_equal(get32(table(2) + 52), 63 << 24);
 	assert_int_equal(check_table(table(3), "HPET"), 56);
 	assert_int_equal(get64(table(3) + 44), HPET_BASE);
-	assert_int_equal(check_table(get32(table(0) + 40), "DSDT"), 40);
+	dsdt = get32(table(0) + 40);
+	size = check_table(dsdt, "DSDT");
+	assert_int_equal(size, dsdt_q35_size);
+	assert_non_null(memmem(memory_ptr(&mem, dsdt, size), size, &end, 8));
 }
 
 static void test_mmio_devices(void **state)

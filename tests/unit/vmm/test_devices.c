@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The bus, and the small devices: keyboard controller, reset ports, ACPI hardware. */
 #include <errno.h>
+#include <linux/input-event-codes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "../../../vmm/boot/acpi.h"
@@ -99,9 +101,23 @@ static void test_bus(void **state)
 		r.base += 4;
 }
 
+static struct noted_irq keyboard_irq, mouse_irq;
+
+static struct i8042 *make_i8042(struct input *in)
+{
+	const struct i8042_config c = {
+		.power = power, .in = in,
+		.keyboard = { note_irq, &keyboard_irq, 1 }, .mouse = { note_irq, &mouse_irq, 12 },
+	};
+
+	memset(&keyboard_irq, 0, sizeof(keyboard_irq));
+	memset(&mouse_irq, 0, sizeof(mouse_irq));
+	return i8042_new(&ports, &c);
+}
+
 static void test_i8042(void **state)
 {
-	struct i8042 *k = i8042_new(&ports, &power);
+	struct i8042 *k = make_i8042(NULL);
 
 	(void)state;
 	assert_int_equal(inb(&ports, 0x64) & 3, 0);
@@ -126,6 +142,148 @@ static void test_i8042(void **state)
 	outb(&ports, 0x60, 0xde);
 	assert_int_equal(resets, 2);
 	i8042_free(k);
+}
+
+/* The bytes that can be read, as text. */
+static const char *drain(void)
+{
+	static char text[1024];
+	unsigned int n = 0;
+
+	text[0] = 0;
+	while (inb(&ports, 0x64) & 1 && n < sizeof(text) - 4) {
+		const char *from = inb(&ports, 0x64) & 0x20 ? "m" : "";
+
+		n += (unsigned int)snprintf(text + n, sizeof(text) - n, "%s%s%02x", n ? " " : "",
+					    from, inb(&ports, 0x60));
+	}
+	return text;
+}
+
+static void mouse_command(u8 byte)
+{
+	outb(&ports, 0x64, 0xd4);
+	outb(&ports, 0x60, byte);
+}
+
+static void config(u8 byte)
+{
+	outb(&ports, 0x64, 0x60);
+	outb(&ports, 0x60, byte);
+}
+
+static void test_keyboard(void **state)
+{
+	struct input *in = input_new();
+	struct i8042 *k = make_i8042(in);
+	const char *text;
+	unsigned int i;
+
+	(void)state;
+	config(0x45);
+	outb(&ports, 0x60, 0xff);
+	assert_string_equal(drain(), "fa aa");
+	assert_int_equal(keyboard_irq.rises, 2);
+	outb(&ports, 0x60, 0xf2);
+	assert_string_equal(drain(), "fa ab 41");	/* translated */
+	outb(&ports, 0x60, 0xf4);
+	assert_string_equal(drain(), "fa");
+	input_key(in, KEY_A, true);
+	input_key(in, KEY_A, false);
+	assert_string_equal(drain(), "1e 9e");
+	input_key(in, KEY_F7, true);
+	input_key(in, KEY_LEFT, true);
+	input_key(in, KEY_LEFT, false);
+	assert_string_equal(drain(), "41 e0 4b e0 cb");
+	config(0x05);					/* as the keyboard has it */
+	input_key(in, KEY_A, true);
+	input_key(in, KEY_A, false);
+	input_key(in, KEY_LEFT, false);
+	input_key(in, KEY_F7, true);
+	input_key(in, KEY_PAUSE, true);
+	assert_string_equal(drain(), "1c f0 1c e0 f0 6b 83 e1 14 77 e1 f0 14 f0 77");
+	outb(&ports, 0x60, 0xf0);
+	outb(&ports, 0x60, 1);
+	drain();
+	input_key(in, KEY_RIGHTALT, true);
+	input_key(in, KEY_RIGHTALT, false);
+	assert_string_equal(drain(), "e0 38 e0 b8");
+	outb(&ports, 0x60, 0xf0);
+	outb(&ports, 0x60, 0);
+	assert_string_equal(drain(), "fa fa 01");
+	config(0x15);					/* off: it keeps its keys */
+	input_key(in, KEY_B, true);
+	assert_string_equal(drain(), "");
+	config(0x05);
+	assert_string_equal(drain(), "30");
+	outb(&ports, 0x60, 0xf5);
+	drain();
+	input_key(in, KEY_B, true);
+	assert_string_equal(drain(), "");
+	outb(&ports, 0x60, 0xf4);
+	drain();
+	for (i = 0; i < 1000; i++)
+		input_key(in, KEY_LEFT, i % 2);		/* nobody reads: whole codes are lost */
+	text = drain();
+	assert_true(strlen(text) > 500);
+	assert_string_equal(text + strlen(text) - 5, "e0 6b");
+	input_key(in, 0xffff, true);
+	assert_string_equal(drain(), "");
+	i8042_free(k);
+	input_key(in, KEY_A, true);
+	input_free(in);
+}
+
+static void test_mouse(void **state)
+{
+	struct input *in = input_new();
+	struct i8042 *k = make_i8042(in);
+	static const u8 wheel[] = { 0xf3, 200, 0xf3, 100, 0xf3, 80, 0xf2 };
+	unsigned int i;
+
+	(void)state;
+	config(0x47);
+	outb(&ports, 0x64, 0xa9);
+	assert_string_equal(drain(), "00");
+	mouse_command(0xff);
+	assert_string_equal(drain(), "mfa maa m00");
+	assert_int_equal(mouse_irq.rises, 3);
+	input_move(in, 5, 5);
+	input_sync(in);
+	assert_string_equal(drain(), "");		/* it does not report yet */
+	mouse_command(0xf4);
+	assert_string_equal(drain(), "mfa");
+	input_move(in, 5, -3);
+	input_button(in, BTN_LEFT, true);
+	input_sync(in);
+	assert_string_equal(drain(), "m09 m05 m03");
+	input_move(in, -300, 1);
+	input_button(in, BTN_LEFT, false);
+	input_sync(in);
+	assert_string_equal(drain(), "m38 m01 mff m18 md3 m00");
+	for (i = 0; i < sizeof(wheel); i++)
+		mouse_command(wheel[i]);
+	assert_string_equal(drain(), "mfa mfa mfa mfa mfa mfa mfa m03");
+	input_wheel(in, 1);
+	input_sync(in);
+	assert_string_equal(drain(), "m08 m00 m00 mff");
+	mouse_command(0xe9);
+	assert_string_equal(drain(), "mfa m20 m02 m50");
+	for (i = 0; i < 1000; i++) {
+		input_move(in, 10, 0);
+		input_sync(in);
+	}
+	/* what had no room comes as one movement afterwards */
+	i = 0;
+	while (inb(&ports, 0x64) & 1) {
+		inb(&ports, 0x60);
+		i += inb(&ports, 0x60);
+		inb(&ports, 0x60);
+		inb(&ports, 0x60);
+	}
+	assert_int_equal(i, 10000);
+	i8042_free(k);
+	input_free(in);
 }
 
 static void test_reset_ports(void **state)
@@ -226,6 +384,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_bus, setup),
 		cmocka_unit_test_setup(test_i8042, setup),
+		cmocka_unit_test_setup(test_keyboard, setup),
+		cmocka_unit_test_setup(test_mouse, setup),
 		cmocka_unit_test_setup(test_reset_ports, setup),
 		cmocka_unit_test_setup(test_acpi_pm, setup),
 		cmocka_unit_test_setup(test_acpi_events, setup),

@@ -6,17 +6,18 @@
 
 	Name (\_S5, Package () { 5, 5, 0, 0 })
 
-	/* made for each machine; the SSDT has them */
-	External (\_SB.ECMB, IntObj)
-	External (\_SB.ECML, IntObj)
-	External (\_SB.PM1B, IntObj)
-	External (\_SB.PM1E, IntObj)
-	External (\_SB.PM2B, IntObj)
-	External (\_SB.PM2E, IntObj)
-	External (\_SB.PM6B, IntObj)
-	External (\_SB.PM6E, IntObj)
-
 	Scope (\_SB) {
+		/* Values of the machine that are put in when the table is made: configuration
+		 * space in memory (base, length), windows for BARs (begin, end) */
+		Name (ECMB, 0x1122334455667701)
+		Name (ECML, 0x1122334455667702)
+		Name (PM1B, 0x1122334455667703)
+		Name (PM1E, 0x1122334455667704)
+		Name (PM2B, 0x1122334455667705)
+		Name (PM2E, 0x1122334455667706)
+		Name (PM6B, 0x1122334455667707)
+		Name (PM6E, 0x1122334455667708)
+
 		Device (PCI0) {
 			Name (_UID, 0)
 			Name (_BBN, 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Virtio devices (Virtual I/O Device specification 1.2), on whichever transport
- * the machine has: PCI (2-chapter 4.1, modern only) or MMIO (4.2).
+ * the machine has: PCI (4.1, modern only) or MMIO (4.2).
  *
  * How to write one (rng.c is the shortest):
  *
