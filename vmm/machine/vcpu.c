@@ -212,7 +212,7 @@ int cpu_create(struct vcpu *v, struct machine *m, unsigned int id)
 {
 	v->m = m;
 	v->id = id;
-	v->fd = kvm_ioctl(m->kvm, m->vm, KVM_CREATE_VCPU, id);
+	v->fd = kvm_ioctl(m->kvm, m->vm.fd, KVM_CREATE_VCPU, id);
 	if (v->fd < 0)
 		return error("cannot create CPU %u: %s", id, strerror(-v->fd));
 	v->run = kvm_mmap(m->kvm, v->fd, m->run_size);

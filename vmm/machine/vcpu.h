@@ -41,7 +41,9 @@ int cpu_setup(struct vcpu *v);
 int cpuid_setup(struct vcpu *v);
 /* The entries for CPU id of cpus in place; returns their new number (at most max). */
 unsigned int cpuid_adjust(struct kvm_cpuid_entry2 *e, unsigned int n, unsigned int max,
-			  unsigned int id, unsigned int cpus, u32 tsc_khz);
+			  unsigned int id, unsigned int cpus, u32 tsc_khz, u64 memory_end);
+/* How wide physical addresses are at most when RAM ends at memory_end. */
+unsigned int cpuid_address_bits(u64 memory_end);
 
 /* --- registers.c ------------------------------------------------------------- */
 
