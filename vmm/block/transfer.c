@@ -107,8 +107,8 @@ static void result(struct block_io *io, int res)
 {
 	struct span s;
 
-	if (res == -EAGAIN || res == -EINTR) {
-		to_pool(io);
+	if (res == -EAGAIN || res == -EINTR || res == -ECANCELED) {
+		to_pool(io);	/* the last one: the thread that submitted it ended */
 	} else if (io->op == BLOCK_OP_FLUSH) {
 		if (res < 0)
 			__atomic_store_n(&io->file->sync_error, res, __ATOMIC_RELEASE);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/registry.h"
 #include "../backends/signals.h"
@@ -24,6 +25,7 @@
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define TRACES_MAX 4
+#define DISKS_MAX 32
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -35,6 +37,8 @@ struct run {
 	struct firmware firmware;
 	const char *traces[TRACES_MAX];
 	unsigned int ntraces;
+	const char *disks[DISKS_MAX];
+	unsigned int ndisks;
 
 	struct kvm kvm;
 	struct loop *loop;
@@ -83,6 +87,16 @@ static int set_device(void *ctx, const char *value)
 	if (r->config.ndevices == MACHINE_DEVICES_MAX)
 		return error("too many --device options: at most %d", MACHINE_DEVICES_MAX);
 	r->config.devices[r->config.ndevices++] = value;
+	return 0;
+}
+
+static int set_disk(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->ndisks == DISKS_MAX)
+		return error("too many --disk options: at most %d", DISKS_MAX);
+	r->disks[r->ndisks++] = value;
 	return 0;
 }
 
@@ -168,6 +182,11 @@ static const struct option_def options[] = {
 	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
+	{ "--disk", "FILE[,K=V]...", "a disk image, raw or qcow2:\n"
+	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
+	  "snapshot=on: what is written vanishes with the machine\n"
+	  "cache=writeback|none|writethrough|directsync|unsafe\n"
+	  "if=none,id=ID: for a --device of your choice", set_disk },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
@@ -268,6 +287,15 @@ static void on_sample(void *ctx)
 	timer_set(r->sampler, monotonic_ns() + TRACE_SAMPLE_NS);
 }
 
+/* A disk of the host is full, or no longer. */
+static void on_full_disk(void *ctx, bool full)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_pause(r->machine, full);
+}
+
 /* --- running ------------------------------------------------------------------------- */
 
 /* One life of the machine: why it ended. */
@@ -305,6 +333,20 @@ static void run_machine(struct run *r)
 	r->status = end == MACHINE_FAILED || end == MACHINE_RUNNING;
 }
 
+/* Opens the disks, and adds the devices for them. */
+static int open_disks(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->ndisks; i++) {
+		struct disk *d = disk_open(r->backends, r->loop, r->disks[i], on_full_disk, r);
+
+		if (!d || (d->device && set_device(r, d->device) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_info, on_gone, r };
@@ -328,6 +370,8 @@ static int set_up(struct run *r)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
+	if (open_disks(r) < 0)
+		return -1;
 	r->signals = signals_new(r->loop, on_quit, r);
 	if (!r->signals)
 		return -1;

@@ -237,6 +237,8 @@ struct machine *machine_new(const struct kvm *kvm, const struct machine_config *
 	m->kvm = kvm;
 	m->config = config;
 	m->loop = loop;
+	pthread_mutex_init(&m->pause_lock, NULL);
+	pthread_cond_init(&m->pause_end, NULL);
 	m->vm.fd = -1;
 	if (create_vm(m) < 0 || create_devices(m, console) < 0 || start_load(m) < 0 ||
 	    create_cpus(m) < 0) {
@@ -289,6 +291,16 @@ void machine_info(struct machine *m)
 void machine_sample(struct machine *m)
 {
 	request_all(m, VCPU_SAMPLE);
+}
+
+void machine_pause(struct machine *m, bool on)
+{
+	pthread_mutex_lock(&m->pause_lock);
+	__atomic_store_n(&m->paused, on, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&m->pause_end);
+	pthread_mutex_unlock(&m->pause_lock);
+	if (on)
+		request_all(m, VCPU_PAUSE);
 }
 
 void machine_free(struct machine *m)

@@ -7,6 +7,8 @@
 #ifndef VMM_MACHINE_MACHINE_H
 #define VMM_MACHINE_MACHINE_H
 
+#include <pthread.h>
+
 #include "../backends/chardev.h"
 #include "../backends/loop.h"
 #include "../boot/boot.h"
@@ -96,6 +98,9 @@ struct machine {
 	unsigned int cpus;	/* how many of those are made */
 	size_t run_size;	/* of a vCPU's run structure */
 	u32 tsc_khz;		/* 0: unknown */
+	pthread_mutex_t pause_lock;
+	pthread_cond_t pause_end;
+	bool paused;		/* atomic; changes under pause_lock */
 	int end;		/* enum machine_end, atomic */
 };
 
@@ -118,6 +123,9 @@ void machine_free(struct machine *m);
 /* Notes why the machine ends (the first reason counts) and stops the loop. */
 void machine_set_end(struct machine *m, enum machine_end why);
 enum machine_end machine_get_end(const struct machine *m);
+
+/* Makes all CPUs wait, and go on. What devices are doing goes on. */
+void machine_pause(struct machine *m, bool on);
 
 /* Presses the power button: the guest is to shut down. */
 void machine_power_button(struct machine *m);

@@ -11,6 +11,7 @@
 #define VCPU_STOP (1 << 0)
 #define VCPU_INFO (1 << 1)
 #define VCPU_SAMPLE (1 << 2)
+#define VCPU_PAUSE (1 << 3)	/* wait while the machine is paused */
 
 struct vcpu {
 	struct machine *m;
