@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../error.h"
 #include "file.h"
 
 #define DOES 100
 #define FORBIDS 200
+#define TRIES 50
+#define TRY_US 10000
 
 enum { THING_READ, THING_WRITE, THING_RESIZE = 3, THINGS };
 
@@ -56,9 +59,23 @@ static int take_all(struct file *f, enum file_lock lock)
 	return err;
 }
 
+/* The byte that stands in the way, 0 if there is none. */
+static int conflict(struct file *f, enum file_lock lock)
+{
+	int i;
+
+	for (i = 0; i < THINGS; i++) {
+		if (kind[lock].does & 1 << i && held(f, FORBIDS + i))
+			return FORBIDS + i;
+		if (kind[lock].forbids & 1 << i && held(f, DOES + i))
+			return DOES + i;
+	}
+	return 0;
+}
+
 int file_lock(struct file *f, enum file_lock lock)
 {
-	int i, err;
+	int byte, err, tries = 0;
 
 	if (lock == FILE_LOCK_NONE)
 		return 0;
@@ -70,12 +87,11 @@ int file_lock(struct file *f, enum file_lock lock)
 		      "program from writing to it", f->path, strerror(-err));
 		return 0;
 	}
-	for (i = 0; i < THINGS; i++) {
-		if (kind[lock].does & 1 << i && held(f, FORBIDS + i))
-			return error("%s is in use by another program, so it cannot be %s", f->path,
-				     i == THING_READ ? "read" : "written");
-		if (kind[lock].forbids & 1 << i && held(f, DOES + i))
-			return error("%s is being written by another program", f->path);
-	}
-	return 0;
+	/* a program that was killed keeps its locks until its last transfers are done */
+	while ((byte = conflict(f, lock)) && tries++ < TRIES)
+		usleep(TRY_US);
+	if (byte >= FORBIDS)
+		return error("%s is in use by another program, so it cannot be %s", f->path,
+			     byte == FORBIDS + THING_READ ? "read" : "written");
+	return byte ? error("%s is being written by another program", f->path) : 0;
 }
