@@ -31,17 +31,28 @@ def anykvm_only(runner):
 
 
 @pytest.fixture
-def boot(runner):
+def boot(runner, tmp_path):
     """boot(kernel='cloud', mode='commands', ...): a Guest, ended after the test."""
     guests = []
 
-    def start(kernel="cloud", mode=None, cpus=1, memory=512, append="", reboot=False, tty=False):
+    def start(kernel="cloud", mode=None, cpus=1, memory=512, append="", reboot=False, tty=False,
+              extra=(), modules=(), script=None):
+        """extra: more options of the runner; modules: of the kernel, loaded by
+        init; script: what mode="script" runs."""
+        files = []
+        if script is not None:
+            path = tmp_path / "test.sh"
+            path.write_text(script)
+            files = [(path, "test.sh")]
+            mode = mode or "script"
+        arch = images.kernel_arch(kernel)
+        initrd = images.initrd(arch, files, kernel_modules=(kernel, modules) if modules else None)
         words = ["console=ttyS0", append]
         if mode:
             words.append(f"anykvm.test={mode} anykvm.cpus={cpus}")
         guests.append(machine.Guest(machine.command(
-            runner, images.kernel(kernel), images.initrd(images.kernel_arch(kernel)),
-            " ".join(w for w in words if w), cpus, memory, reboot), tty=tty))
+            runner, images.kernel(kernel), initrd,
+            " ".join(w for w in words if w), cpus, memory, reboot, extra), tty=tty))
         return guests[-1]
 
     yield start

@@ -9,12 +9,15 @@ to the host. They are kept in a cache outside the tree: $ANYKVM_CACHE, or
 of the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 
     images.py kernel NAME      prints the path of a kernel
-    images.py initrd ARCH      prints the path of an initramfs (amd64 or i386)
+    images.py initrd ARCH [KERNEL MODULE...]
+                               prints the path of an initramfs (amd64 or i386),
+                               with modules of a kernel
     images.py memtest          prints the path of memtest86+
     images.py all              fetches everything the tests use
 """
 import fcntl
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -58,9 +61,9 @@ def locked(name):
         yield
 
 
-def run(argv, **kw):
+def run(argv, stdin=subprocess.DEVNULL, **kw):
     env = dict(os.environ, LC_ALL="C", DEBIAN_FRONTEND="noninteractive")
-    p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    p = subprocess.run(argv, stdin=stdin, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, env=env, text=True, **kw)
     if p.returncode:
         tail = "\n".join((p.stdout + p.stderr).strip().splitlines()[-5:])
@@ -155,6 +158,17 @@ class Apt:
             run(["dpkg-deb", "--extract", str(deb), f"{tmp}/tree"])
             os.replace(f"{tmp}/tree", dest)
 
+    def extract_tree(self, package, member, dest):
+        """Downloads a package and unpacks a folder of it below dest."""
+        with tempfile.TemporaryDirectory(dir=self.dir) as tmp:
+            run(["apt-get", *self.options, "download", f"{package}:{self.arch}"], cwd=tmp)
+            deb, = Path(tmp).glob("*.deb")
+            tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)],
+                                   stdout=subprocess.PIPE)
+            run(["tar", "-x", "-C", str(dest), member], stdin=tar.stdout)
+            tar.stdout.close()
+            tar.wait()
+
     def extract_all(self, packages, dest):
         """Unpacks packages and all that they depend on into a directory."""
         archives = self.dir / "archives"
@@ -198,6 +212,53 @@ def kernel(name):
 
 def kernel_arch(name):
     return KERNELS[name][0]
+
+
+def module_tree(name):
+    """The directory with all modules of a kernel, by the names of their files."""
+    kernel(name)
+    dest = cache_dir() / f"modules-{name}"
+    with locked(f"modules-{name}"):
+        if dest.exists():
+            return dest
+        package, version, arch = (cache_dir() / f"vmlinuz-{name}.package").read_text().split()
+        tmp = cache_dir() / f"modules-{name}.tmp"
+        shutil.rmtree(tmp, ignore_errors=True)
+        tmp.mkdir()
+        with locked("apt"):
+            apt = apt_for(arch)
+            print(f"guests: fetching the modules of {package} ({arch})", file=sys.stderr)
+            apt.update()
+            apt.extract_tree(f"{package}", "./lib/modules", tmp)
+        os.replace(tmp, dest)
+    return dest
+
+
+def modules(name, wanted):
+    """Entries for write_cpio: modules of a kernel and what they depend on, as
+    /modules/NN-NAME.ko in the order in which they load."""
+    files = {}
+    for path in module_tree(name).rglob("*.ko*"):
+        files[path.name.split(".")[0].replace("-", "_")] = path
+    order, data = [], {}
+
+    def add(module):
+        module = module.replace("-", "_")
+        if module in data:
+            return
+        if module not in files:
+            raise ImageError(f"the kernel {name} has no module {module}")
+        raw = files[module].read_bytes()
+        data[module] = lzma.decompress(raw) if files[module].suffix == ".xz" else raw
+        m = re.search(rb"\0depends=([^\0]*)\0", data[module])
+        for needed in m.group(1).decode().split(",") if m else ():
+            if needed:
+                add(needed)
+        order.append(module)
+
+    for module in wanted:
+        add(module)
+    return [(f"modules/{i:02}-{m}.ko", 0o100644, data[m], (0, 0)) for i, m in enumerate(order)]
 
 
 def memtest():
@@ -286,17 +347,20 @@ def write_cpio(path, entries):
     path.write_bytes(blob + b"\0" * (-len(blob) % 512))
 
 
-def initrd(arch, extra=(), tree=None):
+def initrd(arch, extra=(), tree=None, kernel_modules=None):
     """An initramfs with busybox, init and the scripts; extra: more files, each
-    (path, name); tree: a directory that lies below it all."""
+    (path, name); tree: a directory that lies below it all; kernel_modules:
+    (kernel, [module...]), which init loads with what they depend on."""
     files = [(busybox(arch), "bin/busybox", 0o755), (HERE / "init.sh", "init", 0o755),
              (HERE / "commands.sh", "commands.sh", 0o755)]
     files += [(Path(p), n, 0o755) for p, n in extra]
     entries = [(d, 0o040755, b"", (0, 0)) for d in
                ("bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "usr", "usr/bin",
-                "usr/sbin")]
+                "usr/sbin", "modules")]
     entries += [("dev/console", 0o020600, b"", (5, 1)), ("dev/null", 0o020666, b"", (1, 3))]
     entries += [(n, 0o100000 | m, p.read_bytes(), (0, 0)) for p, n, m in files]
+    if kernel_modules:
+        entries += modules(*kernel_modules)
     if tree:
         made = {e[0] for e in entries}
         entries += [e for e in tree_entries(tree) if e[0] not in made]
@@ -317,8 +381,8 @@ def main(argv):
             raise ImageError(f"{tool} is missing: guest images are made of Debian packages")
     if argv[:1] == ["kernel"] and len(argv) == 2:
         print(kernel(argv[1]))
-    elif argv[:1] == ["initrd"] and len(argv) == 2 and argv[1] in ("amd64", "i386"):
-        print(initrd(argv[1]))
+    elif argv[:1] == ["initrd"] and len(argv) != 3 and argv[1:2] in (["amd64"], ["i386"]):
+        print(initrd(argv[1], kernel_modules=(argv[2], argv[3:]) if argv[3:] else None))
     elif argv == ["memtest"]:
         print(memtest())
     elif argv == ["all"]:

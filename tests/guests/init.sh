@@ -1,8 +1,9 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The first process of the test guests. The kernel's command line says what it
-# does after its marker line:
+# does after its marker line and the loading of /modules:
 #   anykvm.test=commands	the script of common commands, then power-off
+#   anykvm.test=script	/test.sh, then power-off
 #   anykvm.test=bench		/bench.sh, then power-off
 #   anykvm.test=poweroff	nothing but the power-off
 #   anykvm.test=reboot		nothing but a reboot
@@ -18,6 +19,10 @@ mount -t devpts pts /dev/pts
 dmesg -n 1
 echo "ANYKVM-INIT uptime $(cut -d' ' -f1 /proc/uptime)"
 
+for module in /modules/*.ko; do
+	[ -e "$module" ] && { insmod "$module" || echo "ANYKVM-INSMOD-FAILED $module"; }
+done
+
 mode=
 for word in $(cat /proc/cmdline); do
 	case $word in
@@ -31,6 +36,7 @@ cd /root
 case $mode in
 commands) sh /commands.sh ;;
 bench) sh /bench.sh ;;
+script) sh /test.sh ;;
 poweroff) ;;
 reboot)
 	echo ANYKVM-REBOOT

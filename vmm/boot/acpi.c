@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ACPI tables (ACPI specification 6.x, chapter 5): RSDP, XSDT, FADT
- * (fixed hardware without SMI, always in ACPI mode), FACS, MADT, and a DSDT
- * with the S5 state, the CPUs, the serial port and the clock. They lie in the
- * BIOS area, where guests also find the RSDP by its signature.
+ * The ACPI tables (ACPI specification 6.x, chapter 5): RSDP, RSDT and XSDT,
+ * FADT (fixed hardware without SMI, always in ACPI mode), FACS, MADT, MCFG and
+ * HPET (their own specifications), a machine's DSDT, which is compiled ASL, and
+ * an SSDT with what differs between machines of a kind: the CPUs, virtio devices.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../error.h"
 #include "acpi.h"
 #include "aml.h"
-#include "boot.h"
 
-#define TABLE_ALIGN 64
-#define REST_MAX 0x8000		/* room kept for what follows the DSDT */
+#define CAPACITY 0x20000		/* of the image */
 
 struct acpi_header {
 	char signature[4];
@@ -70,14 +69,14 @@ struct acpi_fadt {
 
 #define FADT_WBINVD (1 << 0)
 #define FADT_PROC_C1 (1 << 2)
-#define FADT_PWR_BUTTON (1 << 4)	/* none in fixed hardware */
-#define FADT_SLP_BUTTON (1 << 5)	/* the same */
+#define FADT_SLP_BUTTON (1 << 5)	/* none in fixed hardware */
 #define FADT_FIX_RTC (1 << 6)		/* no wake status in fixed hardware */
 #define FADT_TMR_VAL_EXT (1 << 8)	/* the timer has 32 bits */
 #define FADT_RESET_REG (1 << 10)
 #define FADT_HEADLESS (1 << 12)
 
 #define BOOT_LEGACY_DEVICES (1 << 0)
+#define BOOT_8042 (1 << 1)
 #define BOOT_NO_VGA (1 << 2)
 
 struct acpi_facs {
@@ -87,15 +86,28 @@ struct acpi_facs {
 	u8 version, reserved[31];
 } __attribute__((packed));
 
-/* What is being built: the next free place. */
-struct tables {
-	const struct guest_memory *m;
-	u64 next;
-	u64 xsdt[4];	/* tables the XSDT names */
-	unsigned int count;
-};
 
-static u8 checksum(const void *p, size_t n)
+struct acpi_mcfg {
+	struct acpi_header h;
+	u64 reserved;
+	u64 base;
+	u16 segment;
+	u8 first_bus, last_bus;
+	u32 reserved2;
+} __attribute__((packed));
+
+struct acpi_hpet {
+	struct acpi_header h;
+	u32 id;
+	struct acpi_gas base;
+	u8 number;
+	u16 min_tick;
+	u8 protection;
+} __attribute__((packed));
+
+#define HPET_ID 0x8086a201	/* Intel, 64-bit, three comparators, revision 1, legacy routing */
+
+u8 acpi_checksum(const void *p, size_t n)
 {
 	const u8 *b = p;
 	u8 sum = 0;
@@ -104,6 +116,8 @@ static u8 checksum(const void *p, size_t n)
 		sum += *b++;
 	return (u8)-sum;
 }
+
+/* --- the image ------------------------------------------------------------------- */
 
 static void put_header(struct acpi_header *h, const char *sig, u8 revision, u32 length)
 {
@@ -118,80 +132,138 @@ static void put_header(struct acpi_header *h, const char *sig, u8 revision, u32 
 	h->creator_revision = 1;
 }
 
-/* Ends a table: the checksum, the list of the XSDT, the next place. */
-static void finish(struct tables *t, struct acpi_header *h, u64 at, bool in_xsdt)
+/* A byte buffer for the rest of the image; the table's header is kept free in it. */
+static struct aml open_table(struct acpi_image *img)
 {
-	h->checksum = 0;
-	h->checksum = checksum(h, h->length);
-	if (in_xsdt)
-		t->xsdt[t->count++] = at;
-	t->next = align_up(at + h->length, TABLE_ALIGN);
+	struct aml a;
+	struct acpi_header none = { .length = 0 };
+
+	img->size = align_up(img->size, ACPI_IMAGE_ALIGN);
+	aml_init(&a, img->data + img->size, img->capacity - img->size);
+	aml_bytes(&a, &none, sizeof(none));
+	return a;
 }
 
-static void *at(struct tables *t, u64 gpa, size_t size)
+/* Adds a table to the image and its list: its offset, or -1 when it does not fit. */
+static int close_table(struct acpi_image *img, const struct aml *a)
 {
-	return memory_ptr(t->m, gpa, size);
+	u32 at = (u32)img->size;
+	struct acpi_header *h = (struct acpi_header *)(img->data + at);
+
+	if (a->failed || img->tables == ACPI_TABLES_MAX)
+		return -1;
+	h->checksum = 0;
+	h->checksum = acpi_checksum(h, a->len);
+	img->table[img->tables++] = at;
+	img->size += a->len;
+	return (int)at;
 }
+
+/* The same with a header made for it. */
+static int finish(struct acpi_image *img, struct aml *a, const char *sig, u8 revision)
+{
+	if (!a->failed)
+		put_header((struct acpi_header *)a->data, sig, revision, (u32)a->len);
+	return close_table(img, a);
+}
+
+/* Adds a table that is a struct with its header. */
+static int add_struct(struct acpi_image *img, const void *table, size_t size)
+{
+	struct aml a = open_table(img);
+
+	a.len = 0;
+	aml_bytes(&a, table, size);
+	return close_table(img, &a);
+}
+
+static void add_pointer(struct acpi_image *img, u32 at, u8 size)
+{
+	if (img->pointers < ACPI_POINTERS_MAX)
+		img->pointer[img->pointers++] = (struct acpi_pointer){ at, size };
+}
+
+/* --- FADT, FACS --------------------------------------------------------------------- */
 
 static struct acpi_gas port(u16 address, u8 bytes)
 {
 	return (struct acpi_gas){
 		.space = 1,
 		.width = (u8)(bytes * 8),
-		.access = bytes == 4 ? 3 : bytes,
+		.access = bytes > 4 ? 1 : bytes == 4 ? 3 : bytes,
 		.address = address,
 	};
 }
 
-static void build_fadt(struct tables *t, u64 facs, u64 dsdt)
+static void fadt_hardware(struct acpi_fadt *f, const struct acpi_config *c)
 {
-	struct acpi_fadt *f = at(t, t->next, sizeof(*f));
-
-	memset(f, 0, sizeof(*f));
-	put_header(&f->h, "FACP", 4, sizeof(*f));
-	f->facs = (u32)facs;
-	f->dsdt = (u32)dsdt;
-	f->x_dsdt = dsdt;
 	f->sci = ACPI_SCI_IRQ;
-	f->pm1a_evt = ACPI_PM1_EVT;
-	f->pm1a_cnt = ACPI_PM1_CNT;
-	f->pm_tmr = ACPI_PM_TMR;
+	f->pm1a_evt = c->pm_base;
+	f->pm1a_cnt = c->pm_base + 4u;
+	f->pm_tmr = c->pm_base + 8u;
 	f->pm1_evt_len = 4;
 	f->pm1_cnt_len = 2;
 	f->pm_tmr_len = 4;
-	f->c2_latency = 0xfff;	/* no such state */
-	f->c3_latency = 0xfff;
-	f->century = 0x32;
-	f->boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA;
-	f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
-		   FADT_FIX_RTC | FADT_TMR_VAL_EXT | FADT_RESET_REG | FADT_HEADLESS;
+	f->x_pm1a_evt = port(c->pm_base, 4);
+	f->x_pm1a_cnt = port((u16)(c->pm_base + 4), 2);
+	f->x_pm_tmr = port((u16)(c->pm_base + 8), 4);
+	if (c->gpe) {
+		f->gpe0 = c->gpe;
+		f->gpe0_len = c->gpe_len;
+		f->x_gpe0 = port(c->gpe, c->gpe_len);
+	}
 	f->reset = port(ACPI_RESET_PORT, 1);
 	f->reset_value = ACPI_RESET_VALUE;
-	f->x_pm1a_evt = port(ACPI_PM1_EVT, 4);
-	f->x_pm1a_cnt = port(ACPI_PM1_CNT, 2);
-	f->x_pm_tmr = port(ACPI_PM_TMR, 4);
-	finish(t, &f->h, t->next, true);
 }
 
-static void build_facs(struct tables *t)
+static int add_fadt(struct acpi_image *img, const struct acpi_config *c, u32 facs, u32 dsdt)
 {
-	struct acpi_facs *f = at(t, t->next, sizeof(*f));
+	struct acpi_fadt f;
+	int at;
+
+	memset(&f, 0, sizeof(f));
+	put_header(&f.h, "FACP", 4, sizeof(f));
+	f.facs = facs;
+	f.dsdt = dsdt;
+	f.x_dsdt = dsdt;
+	f.c2_latency = 0xfff;	/* no such state */
+	f.c3_latency = 0xfff;
+	f.century = 0x32;
+	f.boot_arch = BOOT_LEGACY_DEVICES | (c->keyboard ? BOOT_8042 : 0) |
+		      (c->vga ? 0 : BOOT_NO_VGA);
+	f.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |
+		  FADT_TMR_VAL_EXT | FADT_RESET_REG | (c->vga ? 0 : FADT_HEADLESS);
+	fadt_hardware(&f, c);
+	at = add_struct(img, &f, sizeof(f));
+	if (at < 0)
+		return -1;
+	add_pointer(img, (u32)at + offsetof(struct acpi_fadt, facs), 4);
+	add_pointer(img, (u32)at + offsetof(struct acpi_fadt, dsdt), 4);
+	add_pointer(img, (u32)at + offsetof(struct acpi_fadt, x_dsdt), 8);
+	return at;
+}
+
+/* It has no checksum, and comes first, as it must be aligned. */
+static void add_facs(struct acpi_image *img)
+{
+	struct acpi_facs *f = (struct acpi_facs *)img->data;
 
 	memset(f, 0, sizeof(*f));
 	memcpy(f->signature, "FACS", 4);
 	f->length = sizeof(*f);
 	f->version = 1;
-	t->next = align_up(t->next + sizeof(*f), TABLE_ALIGN);
+	img->size = sizeof(*f);
 }
 
-/* The entries of the MADT, written with the byte buffer. */
+/* --- MADT ------------------------------------------------------------------------------ */
+
 static void madt_cpu(struct aml *a, u8 id)
 {
 	const u32 enabled = 1;
 
 	aml_byte(a, 0);		/* local APIC */
 	aml_byte(a, 8);
-	aml_byte(a, id);	/* UID; the DSDT gives the same */
+	aml_byte(a, id);	/* UID; the SSDT gives the same */
 	aml_byte(a, id);
 	aml_bytes(a, &enabled, 4);
 }
@@ -218,38 +290,54 @@ static void madt_ioapic(struct aml *a)
 	aml_bytes(a, &gsi, 4);
 }
 
-/* LINT1 of every CPU is NMI. */
-static void madt_nmi(struct aml *a)
+static int add_madt(struct acpi_image *img, const struct acpi_config *c)
 {
-	aml_bytes(a, "\x04\x06\xff\0\0\x01", 6);
-}
-
-static int build_madt(struct tables *t, unsigned int cpus)
-{
-	struct acpi_header *h = at(t, t->next, sizeof(*h));
 	const u32 lapic = LAPIC_BASE, flags = 1;	/* there are PICs, too */
-	struct aml a;
+	struct aml a = open_table(img);
 	u32 i;
 
-	aml_init(&a, (u8 *)(h + 1), BOOT_ACPI_END - t->next - sizeof(*h));
 	aml_bytes(&a, &lapic, 4);
 	aml_bytes(&a, &flags, 4);
-	for (i = 0; i < cpus; i++)
+	for (i = 0; i < c->cpus; i++)
 		madt_cpu(&a, (u8)i);
 	madt_ioapic(&a);
-	madt_override(&a, 0, 2, 0);				/* the PIT is on pin 2 */
-	madt_override(&a, ACPI_SCI_IRQ, ACPI_SCI_IRQ, 0xd);	/* level, active high */
-	madt_nmi(&a);
-	if (a.failed)
-		return -1;
-	put_header(h, "APIC", 4, (u32)(sizeof(*h) + a.len));
-	finish(t, h, t->next, true);
-	return 0;
+	madt_override(&a, 0, 2, 0);		/* the PIT is on pin 2 */
+	for (i = 1; i < 16; i++)
+		if (i == ACPI_SCI_IRQ || c->level_irqs >> i & 1)
+			madt_override(&a, (u8)i, i, 0xd);	/* level, active high */
+	aml_bytes(&a, "\x04\x06\xff\0\0\x01", 6);	/* LINT1 of every CPU is NMI */
+	return finish(img, &a, "APIC", 4);
 }
 
+/* --- MCFG, HPET ------------------------------------------------------------------------- */
+
+static int add_mcfg(struct acpi_image *img, const struct acpi_config *c)
+{
+	struct acpi_mcfg t;
+
+	memset(&t, 0, sizeof(t));
+	put_header(&t.h, "MCFG", 1, sizeof(t));
+	t.base = c->ecam;
+	t.last_bus = (u8)(c->ecam_size / MIB - 1);
+	return add_struct(img, &t, sizeof(t));
+}
+
+static int add_hpet(struct acpi_image *img)
+{
+	struct acpi_hpet t;
+
+	memset(&t, 0, sizeof(t));
+	put_header(&t.h, "HPET", 1, sizeof(t));
+	t.id = HPET_ID;
+	t.base.width = 64;
+	t.base.address = HPET_BASE;
+	return add_struct(img, &t, sizeof(t));
+}
+
+/* --- the DSDT of a machine without its own, and the SSDT ----------------------------------- */
+
 /* A device with _HID and _CRS: one range of ports, one interrupt. */
-static void dsdt_isa_device(struct aml *a, const char *name, const char *hid, u16 base, u8 len,
-			    u8 irq)
+static void isa_device(struct aml *a, const char *name, const char *hid, u16 base, u8 len, u8 irq)
 {
 	const u16 irqs = (u16)(1 << irq);
 	const u8 crs[] = {
@@ -270,7 +358,33 @@ static void dsdt_isa_device(struct aml *a, const char *name, const char *hid, u1
 	aml_end(a, dev);
 }
 
-static void dsdt_cpu(struct aml *a, unsigned int id)
+static void mmio_device(struct aml *a, unsigned int n, const struct acpi_mmio_device *d)
+{
+	u8 crs[] = {
+		0x86, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,	/* 32-bit memory: base, size */
+		0x89, 6, 0, 1, 1, 0, 0, 0, 0,		/* interrupt: level, active high */
+		0x79, 0,
+	};
+	char name[8];
+	size_t dev;
+
+	memcpy(crs + 4, &d->base, 4);
+	memcpy(crs + 8, &d->size, 4);
+	memcpy(crs + 17, &d->gsi, 4);
+	snprintf(name, sizeof(name), "VR%02X", n & 0xff);
+	dev = aml_device(a, name);
+	aml_name(a, "_HID");
+	aml_string(a, "LNRO0005");
+	aml_name(a, "_UID");
+	aml_integer(a, n);
+	aml_name(a, "_CCA");
+	aml_integer(a, 1);
+	aml_name(a, "_CRS");
+	aml_buffer(a, crs, sizeof(crs));
+	aml_end(a, dev);
+}
+
+static void processor(struct aml *a, unsigned int id)
 {
 	char name[8];
 	size_t dev;
@@ -284,14 +398,64 @@ static void dsdt_cpu(struct aml *a, unsigned int id)
 	aml_end(a, dev);
 }
 
-static int build_dsdt(struct tables *t, unsigned int cpus)
+static int add_ssdt(struct acpi_image *img, const struct acpi_config *c)
 {
-	struct acpi_header *h = at(t, t->next, sizeof(*h));
+	struct aml a = open_table(img);
+	size_t block = aml_scope(&a, "\\_SB");
 	unsigned int i;
-	size_t block;
-	struct aml a;
 
-	aml_init(&a, (u8 *)(h + 1), BOOT_ACPI_END - REST_MAX - t->next - sizeof(*h));
+	for (i = 0; i < c->cpus; i++)
+		processor(&a, i);
+	for (i = 0; i < c->mmio_count; i++)
+		mmio_device(&a, i, &c->mmio[i]);
+	aml_end(&a, block);
+	return finish(img, &a, "SSDT", 2);
+}
+
+/* Puts a value into the object Name (NAME, <an integer of 64 bits>) of a table. */
+static bool patch(u8 *table, size_t size, const char *name, u64 value)
+{
+	u8 object[6] = { 0x08, 0, 0, 0, 0, 0x0e };
+	u8 *at;
+
+	memcpy(object + 1, name, 4);
+	at = memmem(table, size, object, sizeof(object));
+	if (!at || at + sizeof(object) + 8 > table + size)
+		return false;
+	memcpy(at + sizeof(object), &value, 8);
+	return true;
+}
+
+/* A compiled DSDT, with the values of this machine. */
+static int add_own_dsdt(struct acpi_image *img, const struct acpi_config *c)
+{
+	const struct {
+		const char *name;
+		u64 value;
+	} all[] = {
+		{ "ECMB", c->ecam }, { "ECML", c->ecam_size },
+		{ "PM1B", c->mem }, { "PM1E", c->mem_end - 1 },
+		{ "PM2B", c->mem2 }, { "PM2E", c->mem2_end - 1 },
+		{ "PM6B", c->mem64 }, { "PM6E", c->mem64_end - 1 },
+	};
+	struct aml a = open_table(img);
+	unsigned int i;
+
+	a.len = 0;
+	aml_bytes(&a, c->dsdt, c->dsdt_size);
+	for (i = 0; i < ARRAY_SIZE(all) && !a.failed; i++)
+		a.failed = !patch(a.data, a.len, all[i].name, all[i].value);
+	return close_table(img, &a);
+}
+
+static int add_dsdt(struct acpi_image *img, const struct acpi_config *c)
+{
+	struct aml a;
+	size_t block;
+
+	if (c->dsdt)
+		return add_own_dsdt(img, c);
+	a = open_table(img);
 	aml_name(&a, "\\_S5");
 	block = aml_package(&a, 4);
 	aml_integer(&a, ACPI_SLP_TYP_S5);
@@ -300,57 +464,123 @@ static int build_dsdt(struct tables *t, unsigned int cpus)
 	aml_integer(&a, 0);
 	aml_end(&a, block);
 	block = aml_scope(&a, "\\_SB");
-	for (i = 0; i < cpus; i++)
-		dsdt_cpu(&a, i);
-	dsdt_isa_device(&a, "COM1", "PNP0501", 0x3f8, 8, 4);
-	dsdt_isa_device(&a, "RTC", "PNP0B00", 0x70, 2, 8);
+	isa_device(&a, "COM1", "PNP0501", 0x3f8, 8, 4);
+	isa_device(&a, "RTC", "PNP0B00", 0x70, 2, 8);
 	aml_end(&a, block);
-	if (a.failed)
+	return finish(img, &a, "DSDT", 2);
+}
+
+/* --- the whole --------------------------------------------------------------------------------- */
+
+/* A table of pointers, of 4 or 8 bytes each, to others: its offset or -1. */
+static int add_roots(struct acpi_image *img, const char *sig, u8 size, const int *table,
+		     unsigned int n)
+{
+	struct aml a = open_table(img);
+	u32 at = (u32)img->size;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		u64 offset = (u64)table[i];
+
+		add_pointer(img, at + (u32)a.len, size);
+		aml_bytes(&a, &offset, size);
+	}
+	return finish(img, &a, sig, 1);
+}
+
+static int make(struct acpi_image *img, const struct acpi_config *c)
+{
+	int dsdt, table[ACPI_TABLES_MAX], rsdt, xsdt;
+	unsigned int n = 0, i;
+
+	add_facs(img);
+	dsdt = add_dsdt(img, c);
+	if (dsdt < 0)
 		return -1;
-	put_header(h, "DSDT", 2, (u32)(sizeof(*h) + a.len));
-	finish(t, h, t->next, false);
+	table[n++] = add_fadt(img, c, 0, (u32)dsdt);
+	table[n++] = add_madt(img, c);
+	if (c->ecam_size)
+		table[n++] = add_mcfg(img, c);
+	if (c->hpet)
+		table[n++] = add_hpet(img);
+	table[n++] = add_ssdt(img, c);
+	for (i = 0; i < n; i++)
+		if (table[i] < 0)
+			return -1;
+	rsdt = add_roots(img, "RSDT", 4, table, n);
+	xsdt = add_roots(img, "XSDT", 8, table, n);
+	if (rsdt < 0 || xsdt < 0)
+		return -1;
+	img->rsdt = (u32)rsdt;
+	img->xsdt = (u32)xsdt;
 	return 0;
 }
 
-static u64 build_xsdt(struct tables *t)
+int acpi_image_make(struct acpi_image *img, const struct acpi_config *c)
 {
-	u32 size = (u32)(sizeof(struct acpi_header) + t->count * 8);
-	struct acpi_header *h = at(t, t->next, size);
-	u64 where = t->next;
-
-	put_header(h, "XSDT", 1, size);
-	memcpy(h + 1, t->xsdt, t->count * 8);
-	finish(t, h, where, false);
-	return where;
+	memset(img, 0, sizeof(*img));
+	img->data = calloc(1, CAPACITY);
+	if (!img->data)
+		return error("out of memory");
+	img->capacity = CAPACITY;
+	if (make(img, c) < 0)
+		return error("the ACPI tables of %u CPUs do not fit", c->cpus);
+	return 0;
 }
 
-static void build_rsdp(struct tables *t, u64 where, u64 xsdt)
+void acpi_image_free(struct acpi_image *img)
 {
-	struct acpi_rsdp *r = at(t, where, sizeof(*r));
-
-	memset(r, 0, sizeof(*r));
-	memcpy(r->signature, "RSD PTR ", 8);
-	memcpy(r->oem_id, "ANYKVM", 6);
-	r->revision = 2;
-	r->length = sizeof(*r);
-	r->xsdt = xsdt;
-	r->checksum = checksum(r, 20);	/* the part of revision 0 */
-	r->checksum2 = checksum(r, sizeof(*r));
+	free(img->data);
+	memset(img, 0, sizeof(*img));
 }
 
-int acpi_build(const struct guest_memory *m, unsigned int cpus)
+void acpi_rsdp(const struct acpi_image *img, u64 base, u8 rsdp[ACPI_RSDP_SIZE])
 {
-	struct tables t = { .m = m, .next = BOOT_ACPI + TABLE_ALIGN };
-	u64 facs, dsdt;
+	struct acpi_rsdp r;
 
-	facs = t.next;
-	build_facs(&t);
-	dsdt = t.next;
-	if (build_dsdt(&t, cpus) < 0)
-		return error("the ACPI tables of %u CPUs do not fit", cpus);
-	build_fadt(&t, facs, dsdt);
-	if (build_madt(&t, cpus) < 0 || t.next + 256 > BOOT_ACPI_END)
-		return error("the ACPI tables of %u CPUs do not fit", cpus);
-	build_rsdp(&t, BOOT_ACPI, build_xsdt(&t));
+	memset(&r, 0, sizeof(r));
+	memcpy(r.signature, "RSD PTR ", 8);
+	memcpy(r.oem_id, "ANYKVM", 6);
+	r.revision = 2;
+	r.rsdt = (u32)base + img->rsdt;
+	r.length = sizeof(r);
+	r.xsdt = base + img->xsdt;
+	r.checksum = acpi_checksum(&r, 20);	/* the part of revision 0 */
+	r.checksum2 = acpi_checksum(&r, sizeof(r));
+	memcpy(rsdp, &r, sizeof(r));
+}
+
+/* Turns offsets into addresses and sums the tables again. */
+static void relocate(const struct acpi_image *img, u8 *data, u64 base)
+{
+	unsigned int i;
+
+	for (i = 0; i < img->pointers; i++) {
+		const struct acpi_pointer *p = &img->pointer[i];
+		u64 v = 0;
+
+		memcpy(&v, data + p->at, p->size);
+		v += base;
+		memcpy(data + p->at, &v, p->size);
+	}
+	for (i = 0; i < img->tables; i++) {
+		struct acpi_header *h = (struct acpi_header *)(data + img->table[i]);
+
+		h->checksum = 0;
+		h->checksum = acpi_checksum(h, h->length);
+	}
+}
+
+int acpi_place(const struct guest_memory *m, const struct acpi_image *img, u64 gpa, u64 end)
+{
+	u64 base = gpa + ACPI_IMAGE_ALIGN;
+	u8 *to = base + img->size <= end ? memory_ptr(m, gpa, end - gpa) : NULL;
+
+	if (!to)
+		return error("the ACPI tables do not fit: they take %zu bytes", img->size);
+	memcpy(to + ACPI_IMAGE_ALIGN, img->data, img->size);
+	relocate(img, to + ACPI_IMAGE_ALIGN, base);
+	acpi_rsdp(img, base, to);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #define OP_WORD 0x0b
 #define OP_DWORD 0x0c
 #define OP_STRING 0x0d
+#define OP_QWORD 0x0e
 #define OP_SCOPE 0x10
 #define OP_BUFFER 0x11
 #define OP_PACKAGE 0x12
@@ -131,7 +132,7 @@ void aml_name(struct aml *a, const char *name)
 	name_string(a, name);
 }
 
-void aml_integer(struct aml *a, u32 v)
+void aml_integer(struct aml *a, u64 v)
 {
 	if (v <= 1) {
 		aml_byte(a, (u8)v);
@@ -141,9 +142,12 @@ void aml_integer(struct aml *a, u32 v)
 	} else if (v <= 0xffff) {
 		aml_byte(a, OP_WORD);
 		aml_bytes(a, &v, 2);
-	} else {
+	} else if (v <= 0xffffffff) {
 		aml_byte(a, OP_DWORD);
 		aml_bytes(a, &v, 4);
+	} else {
+		aml_byte(a, OP_QWORD);
+		aml_bytes(a, &v, 8);
 	}
 }
 

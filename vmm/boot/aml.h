@@ -29,7 +29,7 @@ void aml_end(struct aml *a, size_t start);
 
 /* Name (name, <what is added next>) */
 void aml_name(struct aml *a, const char *name);
-void aml_integer(struct aml *a, u32 v);
+void aml_integer(struct aml *a, u64 v);
 void aml_string(struct aml *a, const char *s);
 /* A compressed EISA id such as "PNP0501". */
 void aml_eisa_id(struct aml *a, const char *id);

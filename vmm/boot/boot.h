@@ -28,11 +28,26 @@
 #define BOOT_ACPI_END 0x100000
 #define BOOT_HIGH_START 0x100000
 
+/* The types of E820 and of PVH's memory map are the same. */
+#define E820_RAM 1
+#define E820_RESERVED 2
+#define E820_ACPI 3
+
+struct boot_range {
+	u64 start, size;
+	u32 type;
+};
+
+#define BOOT_RESERVED_MAX 4
+
 struct boot_config {
-	const char *kernel;	/* path */
+	const char *kernel;	/* path, or NULL: firmware starts */
 	const char *initrd;	/* path or NULL */
 	const char *cmdline;
 	unsigned int cpus;
+	/* what the memory map has besides RAM and the BIOS area */
+	struct boot_range reserved[BOOT_RESERVED_MAX];
+	unsigned int nreserved;
 };
 
 /*
@@ -46,7 +61,7 @@ struct boot_entry {
 
 /*
  * Loads the kernel, its initial ramdisk and the command line, and writes the
- * memory map and the ACPI tables. 0, or -1 after an error line.
+ * memory map. 0, or -1 after an error line.
  */
 int boot_load(const struct guest_memory *m, const struct boot_config *c, struct boot_entry *e);
 
@@ -70,20 +85,11 @@ int elf_load(const struct guest_memory *m, const struct boot_config *c,
 
 /* --- shared pieces -------------------------------------------------------- */
 
-/* The types of E820 and of PVH's memory map are the same. */
-#define E820_RAM 1
-#define E820_RESERVED 2
-#define E820_ACPI 3
-
-struct boot_range {
-	u64 start, size;
-	u32 type;
-};
-
-#define BOOT_RANGES_MAX 8
+#define BOOT_RANGES_MAX (5 + BOOT_RESERVED_MAX)
 
 /* The memory map: the number of ranges written to r. */
-unsigned int boot_memory_map(const struct guest_memory *m, struct boot_range r[BOOT_RANGES_MAX]);
+unsigned int boot_memory_map(const struct guest_memory *m, const struct boot_config *c,
+			     struct boot_range r[BOOT_RANGES_MAX]);
 
 /* Copies the command line and its NUL to BOOT_CMDLINE; limit is the kernel's, without NUL. */
 int boot_put_cmdline(const struct guest_memory *m, const char *cmdline, u64 limit);

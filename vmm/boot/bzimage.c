@@ -113,10 +113,11 @@ static int place(const struct guest_memory *m, const struct boot_file *f, struct
 	return 0;
 }
 
-static void put_memory_map(const struct guest_memory *m, struct boot_params *bp)
+static void put_memory_map(const struct guest_memory *m, const struct boot_config *c,
+			   struct boot_params *bp)
 {
 	struct boot_range r[BOOT_RANGES_MAX];
-	unsigned int i, n = boot_memory_map(m, r);
+	unsigned int i, n = boot_memory_map(m, c, r);
 
 	for (i = 0; i < n; i++) {
 		bp->e820_table[i].addr = r[i].start;
@@ -161,7 +162,7 @@ int bzimage_load(const struct guest_memory *m, const struct boot_config *c,
 	b.h.ramdisk_size = (u32)initrd_size;
 	bp->hdr = b.h;
 	bp->acpi_rsdp_addr = BOOT_ACPI;
-	put_memory_map(m, bp);
+	put_memory_map(m, c, bp);
 	e->eip = (u32)b.load;
 	e->esi = BOOT_ZERO_PAGE;
 	return 0;

@@ -197,10 +197,11 @@ static int load_segments(const struct guest_memory *m, struct elf_image *img)
 	return 0;
 }
 
-static void put_memory_map(const struct guest_memory *m, struct pvh_page *p)
+static void put_memory_map(const struct guest_memory *m, const struct boot_config *c,
+			   struct pvh_page *p)
 {
 	struct boot_range r[BOOT_RANGES_MAX];
-	unsigned int i, n = boot_memory_map(m, r);
+	unsigned int i, n = boot_memory_map(m, c, r);
 
 	for (i = 0; i < n; i++) {
 		p->map[i].addr = r[i].start;
@@ -232,7 +233,7 @@ int elf_load(const struct guest_memory *m, const struct boot_config *c,
 		p->info.modules = 1;
 		p->info.modules_addr = BOOT_PVH_INFO + offsetof(struct pvh_page, module);
 	}
-	put_memory_map(m, p);
+	put_memory_map(m, c, p);
 	e->eip = img.entry;
 	e->ebx = BOOT_PVH_INFO;
 	return 0;

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "../error.h"
-#include "acpi.h"
 #include "boot.h"
 
 #define KERNEL_FILE_MAX (2 * GIB)
@@ -73,9 +72,10 @@ static int load_kernel_file(struct boot_file *f)
 	return r;
 }
 
-unsigned int boot_memory_map(const struct guest_memory *m, struct boot_range r[BOOT_RANGES_MAX])
+unsigned int boot_memory_map(const struct guest_memory *m, const struct boot_config *c,
+			     struct boot_range r[BOOT_RANGES_MAX])
 {
-	unsigned int n = 0;
+	unsigned int n = 0, i;
 
 	r[n++] = (struct boot_range){ 0, BOOT_LOW_END, E820_RAM };
 	r[n++] = (struct boot_range){ BOOT_LOW_END, 0xa0000 - BOOT_LOW_END, E820_RESERVED };
@@ -83,6 +83,8 @@ unsigned int boot_memory_map(const struct guest_memory *m, struct boot_range r[B
 	r[n++] = (struct boot_range){ BOOT_HIGH_START, m->low - BOOT_HIGH_START, E820_RAM };
 	if (m->high)
 		r[n++] = (struct boot_range){ MEMORY_HIGH_BASE, m->high, E820_RAM };
+	for (i = 0; i < c->nreserved && i < BOOT_RESERVED_MAX; i++)
+		r[n++] = c->reserved[i];
 	return n;
 }
 
@@ -166,5 +168,5 @@ int boot_load(const struct guest_memory *m, const struct boot_config *c, struct 
 	if (r < 0)
 		return r;
 	put_gdt(m, e);
-	return acpi_build(m, c->cpus);
+	return 0;
 }

@@ -6,10 +6,12 @@
 int command_run(int argc, char **argv);
 int command_exec(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_image(int argc, char **argv);
 
 /* The help of each, on standard output. */
 void help_run(void);
 void help_exec(void);
 void help_info(void);
+void help_image(void);
 
 #endif

@@ -24,6 +24,7 @@ static const struct command {
 } commands[] = {
 	{ "run", "boot a kernel in a virtual machine", command_run, help_run },
 	{ "exec", "run a program that uses /dev/kvm, such as QEMU", command_exec, help_exec },
+	{ "image", "make, convert, check and resize disk images", command_image, help_image },
 	{ "info", "tell what this host offers and which engine would be used", command_info,
 	  help_info },
 };

@@ -9,8 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/disk.h"
+#include "../backends/input.h"
+#include "../backends/registry.h"
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
+#include "../boot/firmware.h"
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
@@ -23,6 +27,7 @@
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
+#define DISKS_MAX 32
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -31,11 +36,17 @@ struct run {
 	enum engine_choice engine;
 	bool no_reboot;
 	bool stats;		/* printed when a machine ends */
+	const char *firmware_option;
+	struct firmware firmware;
 	const char *traces[TRACES_MAX];
 	unsigned int ntraces;
+	const char *disks[DISKS_MAX];
+	unsigned int ndisks;
 
 	struct kvm kvm;
 	struct loop *loop;
+	struct registry *backends;
+	struct input *input;
 	struct signals *signals;
 	struct terminal *terminal;
 	struct timer *sampler;
@@ -58,6 +69,39 @@ static int set_engine(void *ctx, const char *value)
 			return 0;
 		}
 	return error("--engine takes auto, soft or kvm, not '%s'", value);
+}
+
+static int set_machine(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; machine_types[i]; i++)
+		if (!strcmp(value, machine_types[i]->name)) {
+			r->config.type = machine_types[i];
+			return 0;
+		}
+	return error("--machine takes q35, pc or micro, not '%s'", value);
+}
+
+static int set_device(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->config.ndevices == MACHINE_DEVICES_MAX)
+		return error("too many --device options: at most %d", MACHINE_DEVICES_MAX);
+	r->config.devices[r->config.ndevices++] = value;
+	return 0;
+}
+
+static int set_disk(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->ndisks == DISKS_MAX)
+		return error("too many --disk options: at most %d", DISKS_MAX);
+	r->disks[r->ndisks++] = value;
+	return 0;
 }
 
 static int set_cpus(void *ctx, const char *value)
@@ -105,6 +149,12 @@ static int set_append(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_firmware(void *ctx, const char *value)
+{
+	((struct run *)ctx)->firmware_option = value;
+	return 0;
+}
+
 static int set_no_reboot(void *ctx, const char *value)
 {
 	(void)value;
@@ -140,6 +190,18 @@ static const struct option_def options[] = {
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
 	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
+	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
+	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
+	  set_machine },
+	{ "--disk", "FILE[,K=V]...", "a disk image, raw or qcow2:\n"
+	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
+	  "snapshot=on: what is written vanishes with the machine\n"
+	  "cache=writeback|none|writethrough|directsync|unsafe\n"
+	  "if=none,id=ID: for a --device of your choice", set_disk },
+	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
+	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
+	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
+	  set_firmware },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
@@ -162,6 +224,21 @@ void help_run(void)
 	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
 	       "options:\n");
 	options_print(options);
+}
+
+/* True when the user asked for the list of devices, which it prints. */
+static bool list_devices(const struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->config.ndevices && strcmp(r->config.devices[i], "help"); i++)
+		;
+	if (i == r->config.ndevices)
+		return false;
+	for (i = 0; device_classes[i]; i++)
+		printf("%-16s %s\n%-16s   %s\n", device_classes[i]->name,
+		       device_classes[i]->summary, "", device_classes[i]->usage);
+	return true;
 }
 
 /* --- the engine ------------------------------------------------------------------- */
@@ -241,6 +318,15 @@ static void on_refreshed(void *ctx)
 		stats_print(r->machine, stderr);
 }
 
+/* A disk of the host is full, or no longer. */
+static void on_full_disk(void *ctx, bool full)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_pause(r->machine, full);
+}
+
 /* --- running ------------------------------------------------------------------------- */
 
 /* One life of the machine: why it ended. */
@@ -280,6 +366,20 @@ static void run_machine(struct run *r)
 	r->status = end == MACHINE_FAILED || end == MACHINE_RUNNING;
 }
 
+/* Opens the disks, and adds the devices for them. */
+static int open_disks(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->ndisks; i++) {
+		struct disk *d = disk_open(r->backends, r->loop, r->disks[i], on_full_disk, r);
+
+		if (!d || (d->device && set_device(r, d->device) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_info, on_gone, r };
@@ -288,11 +388,23 @@ static int set_up(struct run *r)
 	for (i = 0; i < r->ntraces; i++)
 		if (trace_add(&r->config.trace, r->traces[i], r->config.boot.cpus) < 0)
 			return -1;
+	if (!r->config.boot.kernel &&
+	    firmware_load(&r->firmware, r->firmware_option ? r->firmware_option : "bios") < 0)
+		return -1;
+	r->config.firmware = &r->firmware;
 	if (open_engine(r) < 0)
 		return -1;
 	r->loop = loop_new();
 	if (!r->loop)
 		return error("cannot create the event loop");
+	r->backends = registry_new();
+	r->input = input_new();
+	if (!r->backends || !r->input)
+		return error("out of memory");
+	r->config.backends = r->backends;
+	r->config.input = r->input;
+	if (open_disks(r) < 0)
+		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
@@ -319,6 +431,9 @@ static void tear_down(struct run *r)
 	timer_free(r->refreshed);
 	if (r->kvm.fd >= 0)
 		kvm_close(&r->kvm);
+	registry_free(r->backends);
+	input_free(r->input);
+	firmware_free(&r->firmware);
 	signals_free(r->signals);	/* may end the process */
 	loop_free(r->loop);
 }
@@ -329,8 +444,10 @@ int command_run(int argc, char **argv)
 		.config = {
 			.boot = { .cmdline = DEFAULT_CMDLINE, .cpus = 1 },
 			.memory = DEFAULT_MEMORY,
+			.type = &machine_q35,
 		},
 		.kvm = { .fd = -1 },
+		.firmware = { .vars_fd = -1 },
 		.status = 1,
 	};
 	int err = options_parse(options, &r, argc, argv);
@@ -341,8 +458,13 @@ int command_run(int argc, char **argv)
 	}
 	if (err < 0)
 		return EXIT_USAGE;
-	if (!r.config.boot.kernel)
-		return error("run needs --kernel FILE (try --help)"), EXIT_USAGE;
+	if (list_devices(&r))
+		return 0;
+	if (r.config.boot.kernel && r.firmware_option)
+		return error("--kernel starts without firmware: --firmware is of no use"),
+		       EXIT_USAGE;
+	if (!r.config.boot.kernel && r.config.boot.initrd)
+		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (set_up(&r) == 0)
 		run_machine(&r);
 	tear_down(&r);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A CPU's registers before its first instruction. The boot processor starts in
- * the entry state of struct boot_entry; the others wait for INIT and SIPI. The
- * MSRs and the local APIC's pins are as firmware leaves them.
+ * A CPU's registers before its first instruction. With firmware that is the
+ * state after a reset, which vCPUs are made in. Without, the boot processor
+ * starts in the entry state of struct boot_entry, and the MSRs and the local
+ * APIC's pins are as firmware leaves them. The others wait for INIT and SIPI.
  */
 #include <string.h>
 
@@ -119,11 +120,11 @@ int cpu_setup(struct vcpu *v)
 	};
 	int err;
 
-	set_msrs(v);
-	if (set_lapic(v) < 0)
-		return -1;
-	if (v->id == 0 && set_boot_registers(v) < 0)
-		return -1;
+	if (v->m->config->boot.kernel) {
+		set_msrs(v);
+		if (set_lapic(v) < 0 || (v->id == 0 && set_boot_registers(v) < 0))
+			return -1;
+	}
 	err = kvm_ioctl(v->m->kvm, v->fd, KVM_SET_MP_STATE, &mp);
 	return err < 0 ? failed(v, "state", err) : 0;
 }

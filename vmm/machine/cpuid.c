@@ -23,6 +23,9 @@
 #define EDX1_HTT (1u << 28)
 #define AMD_ECX_CMP_LEGACY (1u << 1)
 
+#define ADDRESS_LEAF 0x80000008
+#define ADDRESS_BITS 40		/* of physical addresses, where the memory needs no more */
+
 #define KVM_LEAF 0x40000000
 #define KVM_TIMING_LEAF 0x40000010
 #define APIC_BUS_KHZ 1000000	/* the local APIC timer of KVM counts nanoseconds */
@@ -189,8 +192,30 @@ static void add_timing(struct list *l, u32 tsc_khz)
 		base->eax = KVM_TIMING_LEAF;
 }
 
+/*
+ * The width of physical addresses is kept down, as firmware takes a wide one
+ * for an order to map it all, and runs out of memory for page tables.
+ */
+unsigned int cpuid_address_bits(u64 memory_end)
+{
+	unsigned int bits = ADDRESS_BITS;
+
+	while (bits < 52 && memory_end > 1ULL << (bits - 1))
+		bits++;
+	return bits;
+}
+
+static void adjust_address(struct list *l, u64 memory_end)
+{
+	struct kvm_cpuid_entry2 *e = find(l, ADDRESS_LEAF, 0);
+	u32 bits = cpuid_address_bits(memory_end);
+
+	if (e && (e->eax & 0xff) > bits)
+		e->eax = (e->eax & ~0xffu) | bits;
+}
+
 unsigned int cpuid_adjust(struct kvm_cpuid_entry2 *e, unsigned int n, unsigned int max,
-			  unsigned int id, unsigned int cpus, u32 tsc_khz)
+			  unsigned int id, unsigned int cpus, u32 tsc_khz, u64 memory_end)
 {
 	struct list l = { e, n, max };
 
@@ -203,6 +228,7 @@ unsigned int cpuid_adjust(struct kvm_cpuid_entry2 *e, unsigned int n, unsigned i
 	} else {
 		adjust_caches(&l, 4, cpus);
 	}
+	adjust_address(&l, memory_end);
 	add_timing(&l, tsc_khz);
 	return l.n;
 }
@@ -242,7 +268,8 @@ int cpuid_setup(struct vcpu *v)
 	if (!c)
 		return -1;
 	c->nent = cpuid_adjust(c->entries, c->nent, c->nent + ROOM, v->id,
-			       v->m->config->boot.cpus, khz > 0 ? (u32)khz : 0);
+			       v->m->config->boot.cpus, khz > 0 ? (u32)khz : 0,
+			       MEMORY_HIGH_BASE + v->m->mem.high);
 	err = kvm_ioctl(v->m->kvm, v->fd, KVM_SET_CPUID2, c);
 	free(c);
 	if (err < 0)

@@ -14,17 +14,15 @@
 #include "../devices/power/power.h"
 #include "../devices/rtc/mc146818.h"
 #include "../devices/serial/uart16550.h"
+#include "../devices/timer/hpet.h"
 #include "../error.h"
 #include "machine.h"
+#include "start.h"
 #include "vcpu.h"
 
-/* Four pages that Intel processors without unrestricted guest mode need. */
-#define IDENTITY_MAP_ADDR 0xfffbc000ULL
-#define TSS_ADDR 0xfffbd000ULL
+#define TSS_ADDR (MACHINE_KVM_PAGES + 0x1000)
 
-#define ISA_IRQS 16
-#define IOAPIC_PINS 24
-#define PIT_PIN 2		/* the IOAPIC pin of IRQ 0; the MADT tells */
+#define LOW_END 0xa0000		/* of RAM below 1 MiB, where the rest is shadowed */
 
 #define STOP_NS (5 * NSEC)	/* an engine that keeps a CPU longer is broken */
 
@@ -37,6 +35,7 @@ static const struct {
 	{ KVM_CAP_IRQCHIP, "an irqchip" },
 	{ KVM_CAP_PIT2, "a PIT" },
 	{ KVM_CAP_IRQ_ROUTING, "IRQ routing" },
+	{ KVM_CAP_SIGNAL_MSI, "MSIs" },
 	{ KVM_CAP_EXT_CPUID, "extended CPUID" },
 	{ KVM_CAP_MP_STATE, "MP states" },
 	{ KVM_CAP_SET_TSS_ADDR, "a TSS address" },
@@ -79,92 +78,63 @@ static int check_limits(struct machine *m)
 	return 0;
 }
 
-static int add_slot(struct machine *m, u32 slot, u64 gpa, u64 size, u8 *host)
+static int add_memory(struct machine *m, u64 gpa, u64 size)
 {
-	struct kvm_userspace_memory_region r = {
-		.slot = slot,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
-		.userspace_addr = (uintptr_t)host,
-	};
-	int err;
+	void *host = size ? memory_ptr(&m->mem, gpa, size) : NULL;
+	int err = size ? vm_map(&m->vm, gpa, size, host, 0) : 0;
 
-	if (!size)
-		return 0;
-	err = kvm_ioctl(m->kvm, m->vm, KVM_SET_USER_MEMORY_REGION, &r);
 	return err < 0 ? failed("give the guest its memory", err) : 0;
 }
 
+/* Without a chipset that shadows it, the first megabyte is all RAM. */
 static int create_memory(struct machine *m)
 {
-	if (memory_create(&m->mem, m->config->memory) < 0)
+	const struct machine_type *t = m->config->type;
+	u64 start = 0;
+
+	if (memory_create(&m->mem, m->config->memory, t->low_max) < 0)
 		return -1;
-	if (add_slot(m, 0, 0, m->mem.low, m->mem.host) < 0)
+	if (t->shadow) {
+		if (add_memory(m, 0, LOW_END) < 0)
+			return -1;
+		start = MIB;
+	}
+	if (add_memory(m, start, m->mem.low - start) < 0)
 		return -1;
-	return add_slot(m, 1, MEMORY_HIGH_BASE, m->mem.high, m->mem.host + m->mem.low);
-}
-
-static void route(struct kvm_irq_routing *r, u32 gsi, u32 chip, u32 pin)
-{
-	struct kvm_irq_routing_entry *e = &r->entries[r->nr++];
-
-	e->gsi = gsi;
-	e->type = KVM_IRQ_ROUTING_IRQCHIP;
-	e->u.irqchip.irqchip = chip;
-	e->u.irqchip.pin = pin;
-}
-
-/* ISA interrupts reach both PICs and the IOAPIC, where IRQ 0 has pin 2. */
-static int set_routing(struct machine *m)
-{
-	struct kvm_irq_routing *r;
-	u32 i;
-	int err;
-
-	r = calloc(1, sizeof(*r) + (ISA_IRQS + IOAPIC_PINS) * sizeof(r->entries[0]));
-	if (!r)
-		return error("out of memory");
-	for (i = 0; i < ISA_IRQS; i++)
-		if (i != 2)	/* the cascade of the PICs */
-			route(r, i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i & 7);
-	for (i = 0; i < IOAPIC_PINS; i++)
-		if (i != PIT_PIN)
-			route(r, i, KVM_IRQCHIP_IOAPIC, i == 0 ? PIT_PIN : i);
-	err = kvm_ioctl(m->kvm, m->vm, KVM_SET_GSI_ROUTING, r);
-	free(r);
-	return err < 0 ? failed("route the interrupts", err) : 0;
+	return add_memory(m, MEMORY_HIGH_BASE, m->mem.high);
 }
 
 static int create_irqchip(struct machine *m)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	u64 identity = IDENTITY_MAP_ADDR;
+	u64 identity = MACHINE_KVM_PAGES;
 	int err;
 
-	err = kvm_ioctl(m->kvm, m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	err = kvm_ioctl(m->kvm, m->vm.fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	if (err < 0)
 		return failed("set the identity map's address", err);
-	err = kvm_ioctl(m->kvm, m->vm, KVM_SET_TSS_ADDR, TSS_ADDR);
+	err = kvm_ioctl(m->kvm, m->vm.fd, KVM_SET_TSS_ADDR, TSS_ADDR);
 	if (err < 0)
 		return failed("set the TSS address", err);
-	err = kvm_ioctl(m->kvm, m->vm, KVM_CREATE_IRQCHIP, 0);
+	err = kvm_ioctl(m->kvm, m->vm.fd, KVM_CREATE_IRQCHIP, 0);
 	if (err < 0)
 		return failed("create the interrupt controllers", err);
-	err = kvm_ioctl(m->kvm, m->vm, KVM_CREATE_PIT2, &pit);
+	err = kvm_ioctl(m->kvm, m->vm.fd, KVM_CREATE_PIT2, &pit);
 	if (err < 0)
 		return failed("create the timer", err);
-	return set_routing(m);
+	err = vm_route_lines(&m->vm);
+	return err < 0 ? failed("route the interrupts", err) : 0;
 }
 
 static int create_vm(struct machine *m)
 {
-	int size;
+	int size, err;
 
 	if (check_limits(m) < 0)
 		return -1;
-	m->vm = kvm_ioctl(m->kvm, m->kvm->fd, KVM_CREATE_VM, 0);
-	if (m->vm < 0)
-		return failed("create a virtual machine", m->vm);
+	err = vm_open(&m->vm, m->kvm);
+	if (err < 0)
+		return failed("create a virtual machine", err);
 	size = kvm_ioctl(m->kvm, m->kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (size < (int)sizeof(struct kvm_run))
 		return failed("learn the size of the run structure", size < 0 ? size : -EPROTO);
@@ -176,14 +146,6 @@ static int create_vm(struct machine *m)
 
 /* --- devices ------------------------------------------------------------------ */
 
-static void line_set(void *ctx, unsigned int gsi, bool level)
-{
-	struct machine *m = ctx;
-	struct kvm_irq_level irq = { .irq = gsi, .level = level };
-
-	kvm_ioctl(m->kvm, m->vm, KVM_IRQ_LINE, &irq);
-}
-
 static void power_off(void *ctx)
 {
 	machine_set_end(ctx, MACHINE_OFF);
@@ -194,21 +156,55 @@ static void power_reset(void *ctx)
 	machine_set_end(ctx, MACHINE_RESET);
 }
 
-static int create_devices(struct machine *m, struct chardev *console)
+/* What every machine has. */
+static int create_parts(struct machine *m, struct chardev *console)
 {
-	const struct power_ops power = { power_off, power_reset, m };
-	const struct irq_line serial = { line_set, m, UART_COM1_IRQ };
-	const struct irq_line clock = { line_set, m, RTC_IRQ };
+	const struct irq_line serial = board_line(&m->board, UART_COM1_IRQ);
+	struct irq_line clock = board_line(&m->board, RTC_IRQ);
+	const struct i8042_config keyboard = {
+		.power = m->board.power,
+		.keyboard = board_line(&m->board, I8042_KEYBOARD_IRQ),
+		.mouse = board_line(&m->board, I8042_MOUSE_IRQ),
+		.in = m->config->type->keyboard ? m->config->input : NULL,
+	};
 
+	if (m->config->type->hpet) {
+		m->hpet = hpet_new(&m->board);
+		if (!m->hpet)
+			return -1;
+		clock = hpet_rtc_line(m->hpet, RTC_IRQ);
+	}
 	m->uart = uart_new(&m->ports, UART_COM1_PORT, &serial, console);
 	m->rtc = rtc_new(&m->ports, &clock, m->loop, m->mem.low, m->mem.high);
-	m->i8042 = i8042_new(&m->ports, &power);
-	m->acpi_pm = acpi_pm_new(&m->ports, &power);
-	m->reset_ports = reset_ports_new(&m->ports, &power);
-	if (!m->uart || !m->rtc || !m->i8042 || !m->acpi_pm || !m->reset_ports)
+	m->i8042 = i8042_new(&m->ports, &keyboard);
+	m->reset_ports = reset_ports_new(&m->ports, &m->board.power);
+	if (!m->uart || !m->rtc || !m->i8042 || !m->reset_ports)
 		return error("cannot create the devices: %s", strerror(errno ? errno : ENOMEM));
 	if (m->config->debug_port && debug_port_add(&m->ports, STDERR_FILENO) < 0)
 		return error("cannot add the debug ports");
+	return 0;
+}
+
+static int create_devices(struct machine *m, struct chardev *console)
+{
+	unsigned int i;
+
+	m->board = (struct board){
+		.vm = &m->vm,
+		.mem = &m->mem,
+		.ports = &m->ports,
+		.mmio = &m->mmio,
+		.loop = m->loop,
+		.backends = m->config->backends,
+		.input = m->config->input,
+		.power = { power_off, power_reset, m },
+		.cpus = m->config->boot.cpus,
+	};
+	if (create_parts(m, console) < 0 || start_prepare(m) < 0 || m->config->type->create(m) < 0)
+		return -1;
+	for (i = 0; i < m->config->ndevices; i++)
+		if (!device_create_text(&m->devices, &m->board, m->config->devices[i]))
+			return -1;
 	return 0;
 }
 
@@ -241,9 +237,11 @@ struct machine *machine_new(const struct kvm *kvm, const struct machine_config *
 	m->kvm = kvm;
 	m->config = config;
 	m->loop = loop;
-	m->vm = -1;
-	if (create_vm(m) < 0 || create_devices(m, console) < 0 ||
-	    boot_load(&m->mem, &config->boot, &m->entry) < 0 || create_cpus(m) < 0) {
+	pthread_mutex_init(&m->pause_lock, NULL);
+	pthread_cond_init(&m->pause_end, NULL);
+	m->vm.fd = -1;
+	if (create_vm(m) < 0 || create_devices(m, console) < 0 || start_load(m) < 0 ||
+	    create_cpus(m) < 0) {
 		machine_free(m);
 		return NULL;
 	}
@@ -282,6 +280,11 @@ int machine_stop(struct machine *m)
 	return 0;
 }
 
+void machine_power_button(struct machine *m)
+{
+	acpi_pm_power_button(m->acpi_pm);
+}
+
 void machine_info(struct machine *m)
 {
 	request_all(m, VCPU_INFO);
@@ -297,6 +300,16 @@ void machine_sample(struct machine *m)
 	request_all(m, VCPU_SAMPLE);
 }
 
+void machine_pause(struct machine *m, bool on)
+{
+	pthread_mutex_lock(&m->pause_lock);
+	__atomic_store_n(&m->paused, on, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&m->pause_end);
+	pthread_mutex_unlock(&m->pause_lock);
+	if (on)
+		request_all(m, VCPU_PAUSE);
+}
+
 void machine_free(struct machine *m)
 {
 	unsigned int i;
@@ -306,12 +319,16 @@ void machine_free(struct machine *m)
 	for (i = 0; i < m->cpus; i++)
 		cpu_destroy(&m->vcpus[i]);
 	free(m->vcpus);
+	devices_destroy(&m->devices);
+	if (m->chipset)
+		m->config->type->destroy(m);
 	uart_free(m->uart);
 	rtc_free(m->rtc);
+	hpet_free(m->hpet);
 	i8042_free(m->i8042);
-	acpi_pm_free(m->acpi_pm);
 	reset_ports_free(m->reset_ports);
-	kvm_close_fd(m->kvm, m->vm);
+	start_free(m);
+	vm_close(&m->vm);
 	memory_destroy(&m->mem);
 	free(m);
 }

@@ -7,24 +7,64 @@
 #ifndef VMM_MACHINE_MACHINE_H
 #define VMM_MACHINE_MACHINE_H
 
+#include <pthread.h>
+
 #include "../backends/chardev.h"
 #include "../backends/loop.h"
 #include "../boot/boot.h"
-#include "../devices/bus.h"
+#include "../boot/acpi.h"
+#include "../devices/device.h"
 #include "../kvm.h"
 #include "memory.h"
+#include "vm.h"
 
 /* APIC ids of 8 bits; more needs interrupt remapping, which is not here. */
 #define MACHINE_CPUS_MAX 255
+#define MACHINE_DEVICES_MAX 64
 
+/* Pages that KVM needs on Intel processors without unrestricted guest mode; below all firmware. */
+#define MACHINE_KVM_PAGES 0xfeffc000ULL
+#define MACHINE_KVM_PAGES_SIZE 0x4000
+
+struct firmware;
+struct flash;
 struct trace;
 struct vcpu;
+struct machine;
+
+/*
+ * A kind of machine, as --machine names it: what differs is the chipset. Its
+ * functions fill in and use machine.board and machine.chipset.
+ */
+struct machine_type {
+	const char *name, *summary;
+	u64 low_max;			/* RAM below 4 GiB at most */
+	bool hpet;
+	bool keyboard;			/* with a keyboard and a mouse */
+	bool shadow;			/* the chipset has the memory from 640 KiB to 1 MiB */
+	/* 0, or -1 after an error line */
+	int (*create)(struct machine *m);
+	void (*destroy)(struct machine *m);
+	/* After all devices are there, for a start without firmware. */
+	void (*assign)(struct machine *m);
+	/* Fills in what the ACPI tables say of it. */
+	void (*describe)(struct machine *m, struct acpi_config *c);
+};
+
+extern const struct machine_type machine_q35, machine_pc, machine_micro;
+extern const struct machine_type *const machine_types[];	/* ended by NULL */
 
 struct machine_config {
+	const struct machine_type *type;
 	struct boot_config boot;	/* with the number of CPUs */
 	u64 memory;			/* bytes */
 	bool debug_port;		/* ports 0x402 and 0xe9 print to standard error */
 	struct trace *trace;		/* or NULL */
+	struct firmware *firmware;	/* unless a kernel starts directly */
+	struct registry *backends;
+	struct input *input;
+	const char *devices[MACHINE_DEVICES_MAX];	/* --device, in their order */
+	unsigned int ndevices;
 };
 
 /* Why a machine ended. */
@@ -40,19 +80,27 @@ struct machine {
 	const struct kvm *kvm;
 	const struct machine_config *config;
 	struct loop *loop;
-	int vm;
+	struct vm vm;
 	struct guest_memory mem;
 	struct boot_entry entry;
 	struct bus ports, mmio;
+	struct board board;		/* all that devices may use of this */
+	struct devices devices;		/* those that the user chose */
+	void *chipset;			/* the type's */
+	struct flash *flash;		/* of the firmware's variables, or NULL */
 	struct uart *uart;
+	struct hpet *hpet;		/* or NULL */
 	struct rtc *rtc;
 	struct i8042 *i8042;
-	struct acpi_pm *acpi_pm;
+	struct acpi_pm *acpi_pm;	/* the chipset's */
 	struct reset_ports *reset_ports;
 	struct vcpu *vcpus;	/* config->boot.cpus of them */
 	unsigned int cpus;	/* how many of those are made */
 	size_t run_size;	/* of a vCPU's run structure */
 	u32 tsc_khz;		/* 0: unknown */
+	pthread_mutex_t pause_lock;
+	pthread_cond_t pause_end;
+	bool paused;		/* atomic; changes under pause_lock */
 	int end;		/* enum machine_end, atomic */
 };
 
@@ -75,6 +123,12 @@ void machine_free(struct machine *m);
 /* Notes why the machine ends (the first reason counts) and stops the loop. */
 void machine_set_end(struct machine *m, enum machine_end why);
 enum machine_end machine_get_end(const struct machine *m);
+
+/* Makes all CPUs wait, and go on. What devices are doing goes on. */
+void machine_pause(struct machine *m, bool on);
+
+/* Presses the power button: the guest is to shut down. */
+void machine_power_button(struct machine *m);
 
 /* Has every CPU tell its registers on standard error. */
 void machine_info(struct machine *m);

@@ -10,7 +10,7 @@
 #include "../error.h"
 #include "memory.h"
 
-int memory_create(struct guest_memory *m, u64 size)
+int memory_create(struct guest_memory *m, u64 size, u64 low_max)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -21,7 +21,7 @@ int memory_create(struct guest_memory *m, u64 size)
 			     (unsigned long long)(size / MIB), strerror(errno));
 	m->host = p;
 	m->size = size;
-	m->low = size < MEMORY_LOW_MAX ? size : MEMORY_LOW_MAX;
+	m->low = size < low_max ? size : low_max;
 	m->high = size - m->low;
 	return 0;
 }
@@ -43,4 +43,32 @@ void *memory_ptr(const struct guest_memory *m, u64 gpa, u64 len)
 	if (gpa <= m->high && len <= m->high - gpa)
 		return m->host + m->low + gpa;
 	return NULL;
+}
+
+bool memory_read(const struct guest_memory *m, u64 gpa, void *to, u64 len)
+{
+	const void *p = memory_ptr(m, gpa, len);
+
+	if (p)
+		memcpy(to, p, len);
+	return p;
+}
+
+bool memory_write(const struct guest_memory *m, u64 gpa, const void *from, u64 len)
+{
+	void *p = memory_ptr(m, gpa, len);
+
+	if (p)
+		memcpy(p, from, len);
+	return p;
+}
+
+bool memory_discard(const struct guest_memory *m, u64 gpa, u64 len)
+{
+	u8 *p = memory_ptr(m, gpa, len);
+	uintptr_t start = align_up((uintptr_t)p, 4096), end = align_down((uintptr_t)p + len, 4096);
+
+	if (p && start < end)
+		return madvise((void *)start, end - start, MADV_DONTNEED) == 0;
+	return p;
 }

@@ -180,7 +180,7 @@ int stats_print(const struct machine *m, FILE *out)
 	struct table cpus = { .cpus = m->cpus < CPUS_SHOWN ? m->cpus : CPUS_SHOWN };
 	struct table vm = { .cpus = 1 };
 	unsigned int i;
-	int err = 0, fd = kvm_ioctl(m->kvm, m->vm, KVM_GET_STATS_FD, 0);
+	int err = 0, fd = kvm_ioctl(m->kvm, m->vm.fd, KVM_GET_STATS_FD, 0);
 
 	if (fd < 0)
 		return error("the engine keeps no statistics: %s", strerror(-fd));

@@ -137,6 +137,17 @@ void cpu_open_stats(struct vcpu *v)
 
 /* --- the thread ------------------------------------------------------------------ */
 
+/* Waits while the machine is paused; a request to stop ends that, too. */
+static void wait_paused(struct vcpu *v)
+{
+	struct machine *m = v->m;
+
+	pthread_mutex_lock(&m->pause_lock);
+	while (m->paused && !(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & VCPU_STOP))
+		pthread_cond_wait(&m->pause_end, &m->pause_lock);
+	pthread_mutex_unlock(&m->pause_lock);
+}
+
 /* False when the CPU is to stop. */
 static bool handle_requests(struct vcpu *v)
 {
@@ -155,6 +166,8 @@ static bool handle_requests(struct vcpu *v)
 		trace_sample(v->m->config->trace, v);
 	if (what & VCPU_STATS)
 		cpu_open_stats(v);
+	if (what & VCPU_PAUSE)
+		wait_paused(v);
 	return true;
 }
 
@@ -198,6 +211,8 @@ static void *thread(void *arg)
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	if (__atomic_load_n(&v->m->paused, __ATOMIC_ACQUIRE))
+		wait_paused(v);
 	run_guest(v);
 	return NULL;
 }
@@ -213,6 +228,9 @@ void cpu_request(struct vcpu *v, u32 what)
 		return;
 	__atomic_fetch_or(&v->requests, what, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&v->m->pause_lock);
+	pthread_cond_broadcast(&v->m->pause_end);
+	pthread_mutex_unlock(&v->m->pause_lock);
 	pthread_kill(v->thread, KICK_SIGNAL);
 }
 
@@ -223,7 +241,7 @@ int cpu_create(struct vcpu *v, struct machine *m, unsigned int id)
 	v->m = m;
 	v->id = id;
 	v->stats = -1;
-	v->fd = kvm_ioctl(m->kvm, m->vm, KVM_CREATE_VCPU, id);
+	v->fd = kvm_ioctl(m->kvm, m->vm.fd, KVM_CREATE_VCPU, id);
 	if (v->fd < 0)
 		return error("cannot create CPU %u: %s", id, strerror(-v->fd));
 	v->run = kvm_mmap(m->kvm, v->fd, m->run_size);

@@ -12,6 +12,7 @@
 #define VCPU_INFO (1 << 1)
 #define VCPU_SAMPLE (1 << 2)
 #define VCPU_STATS (1 << 3)
+#define VCPU_PAUSE (1 << 4)	/* wait while the machine is paused */
 
 struct vcpu {
 	struct machine *m;
@@ -48,7 +49,9 @@ int cpu_setup(struct vcpu *v);
 int cpuid_setup(struct vcpu *v);
 /* The entries for CPU id of cpus in place; returns their new number (at most max). */
 unsigned int cpuid_adjust(struct kvm_cpuid_entry2 *e, unsigned int n, unsigned int max,
-			  unsigned int id, unsigned int cpus, u32 tsc_khz);
+			  unsigned int id, unsigned int cpus, u32 tsc_khz, u64 memory_end);
+/* How wide physical addresses are at most when RAM ends at memory_end. */
+unsigned int cpuid_address_bits(u64 memory_end);
 
 /* --- registers.c ------------------------------------------------------------- */
 

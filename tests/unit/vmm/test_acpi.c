@@ -5,6 +5,7 @@
  */
 #include "../../../vmm/boot/acpi.h"
 #include "../../../vmm/boot/boot.h"
+#include "../../../vmm/boot/dsdt/dsdt.h"
 #include "vmm_test.h"
 
 static struct guest_memory mem;
@@ -12,7 +13,7 @@ static struct guest_memory mem;
 static int setup(void **state)
 {
 	(void)state;
-	return memory_create(&mem, 4 * MIB);
+	return memory_create(&mem, 4 * MIB, MEMORY_LOW_MAX);
 }
 
 static int teardown(void **state)
@@ -68,17 +69,13 @@ static u32 pkg_length(u64 at, u32 *bytes)
 	return len;
 }
 
-/* Counts the devices of \_SB, which must end where the table does. */
-static unsigned int count_devices(u64 dsdt, u32 len)
+/* Counts the devices of \_SB, the block that begins at `at` and must end where the table does. */
+static unsigned int count_devices(u64 at, u64 end)
 {
-	u64 at = dsdt + 36, end = dsdt + len;
 	unsigned int devices = 0;
 	u32 bytes;
 	u8 *p;
 
-	p = memory_ptr(&mem, at, 16);
-	assert_memory_equal(p, "\x08\\_S5_\x12", 7);
-	at += 7 + pkg_length(at + 7, &bytes);
 	p = memory_ptr(&mem, at, 16);
 	assert_int_equal(p[0], 0x10);
 	assert_int_equal(at + 1 + pkg_length(at + 1, &bytes), end);
@@ -91,6 +88,16 @@ static unsigned int count_devices(u64 dsdt, u32 len)
 	}
 	assert_int_equal(at, end);
 	return devices;
+}
+
+/* The DSDT that is made here begins with the S5 state; then comes \_SB. */
+static unsigned int dsdt_devices(u64 dsdt)
+{
+	u64 at = dsdt + 36, end = dsdt + check_table(dsdt, "DSDT");
+	u32 bytes;
+
+	assert_memory_equal(memory_ptr(&mem, at, 16), "\x08\\_S5_\x12", 7);
+	return count_devices(at + 7 + pkg_length(at + 7, &bytes), end);
 }
 
 static void check_madt(u64 madt, unsigned int cpus)
@@ -114,27 +121,88 @@ static void check_madt(u64 madt, unsigned int cpus)
 	assert_int_equal(overrides, 2);
 }
 
-static void check_cpus(unsigned int cpus)
+static void place(const struct acpi_config *c)
 {
-	u64 xsdt, fadt, dsdt;
+	struct acpi_image img;
 
 	memset(memory_ptr(&mem, BOOT_ACPI, 0x20000), 0xcc, 0x20000);
-	assert_int_equal(acpi_build(&mem, cpus), 0);
+	assert_int_equal(acpi_image_make(&img, c), 0);
+	assert_int_equal(acpi_place(&mem, &img, BOOT_ACPI, BOOT_ACPI_END), 0);
+	assert_int_equal(acpi_place(&mem, &img, BOOT_ACPI, BOOT_ACPI + img.size), -1);
+	acpi_image_free(&img);
+}
+
+/* The n-th table of the XSDT, whose pointer in the RSDT is the same. */
+static u64 table(unsigned int n)
+{
+	u64 gpa = get64(get64(BOOT_ACPI + 24) + 36 + 8 * n);
+
+	assert_int_equal(get32(get32(BOOT_ACPI + 16) + 36 + 4 * n), gpa);
+	return gpa;
+}
+
+static void check_cpus(unsigned int cpus)
+{
+	const struct acpi_config c = { .cpus = cpus, .pm_base = ACPI_PM_BASE };
+	u64 fadt, dsdt, ssdt;
+
+	place(&c);
 	assert_memory_equal(memory_ptr(&mem, BOOT_ACPI, 8), "RSD PTR ", 8);
 	assert_int_equal(sum(BOOT_ACPI, 20), 0);
 	assert_int_equal(sum(BOOT_ACPI, 36), 0);
-	xsdt = get64(BOOT_ACPI + 24);
-	assert_int_equal(check_table(xsdt, "XSDT"), 36 + 2 * 8);
-	fadt = get64(xsdt + 36);
+	assert_int_equal(check_table(get64(BOOT_ACPI + 24), "XSDT"), 36 + 3 * 8);
+	assert_int_equal(check_table(get32(BOOT_ACPI + 16), "RSDT"), 36 + 3 * 4);
+	fadt = table(0);
 	assert_int_equal(check_table(fadt, "FACP"), 244);
 	dsdt = get32(fadt + 40);
 	assert_int_equal(dsdt, get64(fadt + 140));
 	assert_int_equal(get32(fadt + 36) % 64, 0);
 	assert_memory_equal(memory_ptr(&mem, get32(fadt + 36), 4), "FACS", 4);
-	assert_int_equal(get32(fadt + 64), ACPI_PM1_CNT);
+	assert_int_equal(get32(fadt + 64), ACPI_PM_BASE + 4);
+	assert_int_equal(get32(fadt + 112) & 1 << 4, 0);	/* there is a power button */
 	assert_int_equal(get64(fadt + 116 + 4), ACPI_RESET_PORT);
-	assert_int_equal(count_devices(dsdt, check_table(dsdt, "DSDT")), cpus + 2);
-	check_madt(get64(xsdt + 44), cpus);
+	assert_int_equal(dsdt_devices(dsdt), 2);
+	check_madt(table(1), cpus);
+	ssdt = table(2);
+	assert_int_equal(count_devices(ssdt + 36, ssdt + check_table(ssdt, "SSDT")), cpus);
+}
+
+/* PCI: configuration space in memory, shared interrupts, devices at fixed places. */
+static void test_machine(void **state)
+{
+	const struct acpi_config c = {
+		.cpus = 2, .pm_base = ACPI_PM_BASE, .hpet = true, .dsdt = dsdt_q35,
+		.dsdt_size = dsdt_q35_size, .ecam = 0xb0000000, .ecam_size = 64 * MIB,
+		.mem64_end = 0x123456789a, .level_irqs = 1 << 10 | 1 << 11,
+	};
+	u64 dsdt, end = c.mem64_end - 1;
+	u32 size;
+
+	(void)state;
+	place(&c);
+	assert_int_equal(check_table(table(2), "MCFG"), 60);
+	assert_int_equal(get64(table(2) + 44), 0xb0000000);
+	assert_int_equal(get32(table(2) + 52), 63 << 24);
+	assert_int_equal(check_table(table(3), "HPET"), 56);
+	assert_int_equal(get64(table(3) + 44), HPET_BASE);
+	dsdt = get32(table(0) + 40);
+	size = check_table(dsdt, "DSDT");
+	assert_int_equal(size, dsdt_q35_size);
+	assert_non_null(memmem(memory_ptr(&mem, dsdt, size), size, &end, 8));
+}
+
+static void test_mmio_devices(void **state)
+{
+	const struct acpi_config c = {
+		.cpus = 1, .pm_base = ACPI_PM_BASE, .mmio_count = 2,
+		.mmio = { { 0xd0000000, 0x200, 16 }, { 0xd0000200, 0x200, 17 } },
+	};
+	u64 ssdt;
+
+	(void)state;
+	place(&c);
+	ssdt = table(2);
+	assert_int_equal(count_devices(ssdt + 36, ssdt + check_table(ssdt, "SSDT")), 3);
 }
 
 static void test_tables(void **state)
@@ -149,6 +217,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_mmio_devices),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

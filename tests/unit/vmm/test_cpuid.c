@@ -45,7 +45,7 @@ static void test_intel(void **state)
 	add(4, 0, 0xfc004121, 0, 0, 0);		/* level 1 */
 	add(4, 1, 0xfc1fc163, 0, 0, 0);		/* level 3 */
 	add(4, 2, 0, 0, 0, 0);
-	n = cpuid_adjust(list, n, MAX, 3, 6, 2600000);
+	n = cpuid_adjust(list, n, MAX, 3, 6, 2600000, 5 * GIB);
 	assert_int_equal(get(1, 0)->ebx, 3u << 24 | 8 << 16 | 0x0800);
 	assert_int_equal(get(1, 0)->edx & 1 << 28, 1 << 28);
 	assert_int_equal(get(4, 0)->eax, 7u << 26 | 0x121);
@@ -71,18 +71,22 @@ static void test_amd(void **state)
 	add(0x8000001d, 0, 0x1c121, 0, 0, 0);
 	add(0x8000001d, 1, 0x1c163, 0, 0, 0);
 	add(0x8000001e, 0, 9, 9, 9, 0);
-	n = cpuid_adjust(list, n, MAX, 300, 512, 0);
+	n = cpuid_adjust(list, n, MAX, 300, 512, 0, 5 * GIB);
 	assert_int_equal(get(1, 0)->ebx >> 24, 300 & 0xff);
 	assert_int_equal(get(1, 0)->ebx >> 16 & 0xff, 255);
 	assert_int_equal(get(0x80000008, 0)->ecx, 9 << 12 | 0xff);
+	assert_int_equal(get(0x80000008, 0)->eax, 0x3028);	/* 40 bits of addresses are enough */
 	assert_int_equal(get(0x8000001d, 0)->eax, 0x121);
 	assert_int_equal(get(0x8000001d, 1)->eax, 511 << 14 | 0x163);
 	assert_int_equal(get(0x8000001e, 0)->eax, 300);
 	assert_int_equal(get(0x80000001, 0)->ecx, 2);
-	n = cpuid_adjust(list, n, MAX, 0, 1, 0);
+	n = cpuid_adjust(list, n, MAX, 0, 1, 0, 5 * GIB);
 	assert_int_equal(get(0x80000001, 0)->ecx, 0);
 	assert_int_equal(get(1, 0)->edx & 1 << 28, 0);
 	assert_int_equal(get(0xb, 1)->eax, 0);
+	assert_int_equal(cpuid_address_bits(1ULL << 39), 40);
+	assert_int_equal(cpuid_address_bits((1ULL << 39) + 1), 41);
+	assert_int_equal(cpuid_address_bits(~0ULL), 52);
 }
 
 int main(void)

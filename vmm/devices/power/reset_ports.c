@@ -3,8 +3,9 @@
  * The chipset's ways to reset: the reset control register at port 0xcf9 (bit 1
  * chooses a hard reset, the rise of bit 2 makes it) and system control port A
  * at 0x92 (the rise of bit 0 is a fast reset; bit 1 is the A20 gate, which is
- * always open here). Only a byte access to 0xcf9 reaches the register; the
- * wider ones around it are those of PCI configuration, which is not there.
+ * always open here). 0xcf9 lies among the ports of PCI configuration, whose
+ * owner passes byte accesses on. Where there is no PCI all those ports are
+ * taken here, so that a system looking for it by wider ones makes no reset.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,13 +18,16 @@
 #define PORT_A_A20 (1 << 1)
 
 #define CONFIG_PORTS 0xcf8
-#define RCR_OFFSET (ACPI_RESET_PORT - CONFIG_PORTS)
+#define CONFIG_PORTS_SIZE 8
+
 #define RCR_HARD (1 << 1)
 #define RCR_CPU (1 << 2)
 
 struct reset_ports {
 	pthread_mutex_t lock;
 	struct power_ops ops;
+	struct bus *ports;
+	struct bus_region control;
 	u8 port_a, rcr;
 };
 
@@ -47,22 +51,19 @@ static void port_a_write(void *dev, u64 offset, u64 value, unsigned int size)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* The eight ports from 0xcf8 on. */
-static u64 config_read(void *dev, u64 offset, unsigned int size)
+static u64 control_read(void *dev, u64 offset, unsigned int size)
 {
 	struct reset_ports *r = dev;
 
-	if (offset == RCR_OFFSET && size == 1)
-		return __atomic_load_n(&r->rcr, __ATOMIC_RELAXED);
-	return ~0ULL;
+	(void)offset, (void)size;
+	return __atomic_load_n(&r->rcr, __ATOMIC_RELAXED);
 }
 
-static void config_write(void *dev, u64 offset, u64 value, unsigned int size)
+static void control_write(void *dev, u64 offset, u64 value, unsigned int size)
 {
 	struct reset_ports *r = dev;
 
-	if (offset != RCR_OFFSET || size != 1)
-		return;
+	(void)offset, (void)size;
 	pthread_mutex_lock(&r->lock);
 	if (value & ~(u64)r->rcr & RCR_CPU)
 		r->ops.reset(r->ops.ctx);
@@ -70,25 +71,52 @@ static void config_write(void *dev, u64 offset, u64 value, unsigned int size)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* The ports around it, without PCI. */
+static u64 alone_read(void *dev, u64 offset, unsigned int size)
+{
+	if (offset == ACPI_RESET_PORT - CONFIG_PORTS && size == 1)
+		return control_read(dev, 0, 1);
+	return ~0ULL;
+}
+
+static void alone_write(void *dev, u64 offset, u64 value, unsigned int size)
+{
+	if (offset == ACPI_RESET_PORT - CONFIG_PORTS && size == 1)
+		control_write(dev, 0, value, 1);
+}
+
+const struct bus_region *reset_ports_control(const struct reset_ports *r)
+{
+	return &r->control;
+}
+
+int reset_ports_add_control(struct reset_ports *r)
+{
+	const struct bus_region alone = {
+		"reset-control", CONFIG_PORTS, CONFIG_PORTS_SIZE, 4, alone_read, alone_write, r,
+	};
+
+	return bus_add(r->ports, &alone);
+}
+
 struct reset_ports *reset_ports_new(struct bus *ports, const struct power_ops *ops)
 {
 	struct reset_ports *r = calloc(1, sizeof(*r));
-	const struct bus_region regions[] = {
-		{ "port-a", PORT_A, 1, 1, port_a_read, port_a_write, r },
-		{ "reset-control", CONFIG_PORTS, 8, 4, config_read, config_write, r },
-	};
-	unsigned int i;
+	const struct bus_region port_a = { "port-a", PORT_A, 1, 1, port_a_read, port_a_write, r };
 
 	if (!r)
 		return NULL;
 	pthread_mutex_init(&r->lock, NULL);
 	r->ops = *ops;
+	r->ports = ports;
 	r->port_a = PORT_A_A20;
-	for (i = 0; i < ARRAY_SIZE(regions); i++)
-		if (bus_add(ports, &regions[i]) < 0) {
-			reset_ports_free(r);
-			return NULL;
-		}
+	r->control = (struct bus_region){
+		"reset-control", ACPI_RESET_PORT, 1, 1, control_read, control_write, r,
+	};
+	if (bus_add(ports, &port_a) < 0) {
+		reset_ports_free(r);
+		return NULL;
+	}
 	return r;
 }
 

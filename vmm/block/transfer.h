@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Queues and the transfers that their requests are made of. */
+#ifndef VMM_BLOCK_TRANSFER_H
+#define VMM_BLOCK_TRANSFER_H
+
+#include "image.h"
+#include "uring.h"
+
+struct loop_entry;
+
+struct block_queue {
+	struct block *b;
+	bool inline_writes;
+	bool draining;			/* under the image's lock */
+	int wake;			/* eventfd: there are finished requests */
+	struct loop_entry *entry[2];
+	unsigned int inflight;		/* atomic */
+	pthread_mutex_t lock;		/* of the ring and the list */
+	struct uring *uring;		/* or NULL */
+	struct request_list finished;
+};
+
+/* Makes the queue's thread submit what is prepared and look for what is done. */
+void queue_wake(struct block_queue *q);
+/* Whether the calling thread is about to do that itself. */
+bool queue_watched(const struct block_queue *q);
+/* One of r->pending parts ended. */
+void request_part_done(struct block_request *r, int err);
+
+/* --- transfer.c ------------------------------------------------------------------- */
+
+/* Starts a transfer, or makes it. */
+void transfer_start(struct block_io *io);
+/* Submits what waits in the ring and takes results: whether there were any. */
+bool transfer_results(struct block_queue *q);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Transfers by io_uring(7). Calls for one ring are for one thread at a time. */
+#ifndef VMM_BLOCK_URING_H
+#define VMM_BLOCK_URING_H
+
+#include "file.h"
+
+struct uring;
+
+/* NULL when the host does not offer it, or $ANYKVM_IO_URING is 0. */
+struct uring *uring_new(void);
+void uring_free(struct uring *u);
+/* Readable for poll(2) when there are results. */
+int uring_fd(const struct uring *u);
+
+/* Prepares a transfer; false when there is no room or memory for it now. */
+bool uring_add(struct uring *u, struct block_io *io);
+/* Hands to the kernel what is prepared; false when some has to wait for results. */
+bool uring_submit(struct uring *u);
+/* The next result: bytes or -errno; NULL when there is none. */
+struct block_io *uring_result(struct uring *u, int *result);
+
+#endif

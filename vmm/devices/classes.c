@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every class of devices that --device makes. Each is defined in its own file. */
+#include "device.h"
+
+extern const struct device_class virtio_blk_class;
+extern const struct device_class virtio_rng_class;
+
+const struct device_class *const device_classes[] = {
+	&virtio_blk_class,
+	&virtio_rng_class,
+	NULL,
+};
