@@ -376,7 +376,6 @@ int vcpu_run(struct vcpu *v)
 	if (!v->lapic && vcpu_set_cr8(v, v->run->cr8))
 		return -EINVAL;
 	host_signal_enter(kick, v, v->sigmask_set ? &v->sigmask : NULL);
-	__atomic_store_n(&v->thread, host_gettid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	v->vm->engine->entered(v);
 	steal_time_start(v);
@@ -394,7 +393,6 @@ int vcpu_run(struct vcpu *v)
 	steal_time_stop(v);
 	publish(v);
 	__atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&v->thread, 0, __ATOMIC_RELAXED);
 	host_signal_leave();
 	__atomic_fetch_and(&v->request, ~REQ_EXIT, __ATOMIC_SEQ_CST);
 	return r;

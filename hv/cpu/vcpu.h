@@ -240,7 +240,6 @@ struct vcpu {
 	int fd;
 	struct host_mutex lock;	/* held over every vCPU ioctl */
 	u32 running;		/* atomic: 1 while the thread is inside the engine */
-	u32 thread;		/* kernel id of the thread in KVM_RUN, 0: none */
 	bool irq_window_open;
 	bool irq_blocked;	/* an event waits for RFLAGS.IF or the shadow's end */
 	u64 debug_dr6;		/* ENGINE_DEBUG: what KVM_EXIT_DEBUG reports */

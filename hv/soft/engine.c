@@ -555,7 +555,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 	go_in(v);
 	/* Without paging nothing else makes us look at code that user space wrote. */
 	if (!(v->cr0 & X86_CR0_PG) && c->seen_gen != s->write_gen) {
-		soft_flush_tlb(v, false);
+		soft_flush_code(v);
 		c->seen_gen = s->write_gen;
 	}
 	for (;;) {
@@ -617,6 +617,7 @@ static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error
 static void soft_entered(struct vcpu *v)
 {
 	__atomic_fetch_add(&soft_vm(v->vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_fpu_note_caller(v);
 }
 
 static void soft_state_changed(struct vcpu *v)

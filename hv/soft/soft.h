@@ -236,6 +236,8 @@ struct soft_cpu {
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
 	bool huge_pages;	/* some translation came from a 1 GiB page */
 	bool refetch;		/* rip's page may be another now */
+	u32 caller_mxcsr;	/* of who called KVM_RUN */
+	u16 caller_fcw;
 	bool gone;		/* the memory that code is fetched from is not there */
 
 	u32 in_run;		/* atomic: in soft_run(), where blocks are used */
@@ -322,6 +324,8 @@ struct xlate;
 void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
+/* Only what leads to code: user space may have written to it. */
+void soft_flush_code(struct vcpu *v);
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
 /* The emulation has translated linear for itself, in the present mode: x, in slot s. */
 void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
@@ -418,6 +422,8 @@ enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 /* fpu.c */
 void soft_fpu_load(struct vcpu *v);
 void soft_fpu_put(struct vcpu *v);
+/* A KVM_RUN begins: its caller's control words, which soft_fpu_put restores. */
+void soft_fpu_note_caller(struct vcpu *v);
 /* vregs.c */
 /*
  * Single vector registers (0..31; the host has AVX) and opmask registers, while

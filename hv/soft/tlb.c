@@ -244,6 +244,16 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	c->refetch = true;
 }
 
+/* Pages of code are compared with what was translated when they are entered next. */
+void soft_flush_code(struct vcpu *v)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	for (int m = 0; m < MMU_COUNT; m++)
+		soft_jc_flush(c, m);
+	c->refetch = true;
+}
+
 static void note_page_size(struct soft_cpu *c, u64 linear, u8 shift)
 {
 	u32 bit = linear >> 21 & (LARGE_PAGES - 1);
