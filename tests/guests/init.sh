@@ -36,6 +36,16 @@ reboot)
 	echo ANYKVM-REBOOT
 	reboot -f
 	;;
+button)
+	mkdir -p /etc/acpi/PWRF
+	printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
+	chmod +x /etc/acpi/PWRF/00000080
+	acpid
+	while :; do
+		echo "TICK $((n += 1))"
+		usleep 100000
+	done
+	;;
 *)
 	hostname anykvm
 	echo
