@@ -44,7 +44,8 @@ class Libvirt:
         self.dir = directory
         self.env = dict(os.environ, HOME=str(directory), XDG_RUNTIME_DIR=str(directory / "run"),
                         XDG_CONFIG_HOME=str(directory / "config"),
-                        XDG_CACHE_HOME=str(directory / "cache"), LC_ALL="C")
+                        XDG_CACHE_HOME=str(directory / "cache"), LC_ALL="C",
+                        LIBVIRT_AUTOSTART="0")
         user = dict(user=NOBODY, group=NOBODY, extra_groups=[]) if os.geteuid() == 0 else {}
         self.log = open(directory / "libvirtd.log", "w")
         self.daemon = subprocess.Popen([anykvm, "exec", shutil.which("libvirtd")], env=self.env,

@@ -40,7 +40,7 @@ button)
 	mkdir -p /etc/acpi/PWRF
 	printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
 	chmod +x /etc/acpi/PWRF/00000080
-	acpid
+	acpid -d -f >/dev/null 2>&1 &
 	while :; do
 		echo "TICK $((n += 1))"
 		usleep 100000
