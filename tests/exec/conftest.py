@@ -16,6 +16,7 @@ import qemu as qemu_module  # noqa: E402
 
 ANYKVM = Path(machine.anykvm_path()).resolve()
 PROGRAMS = ANYKVM.parent / "tests/exec"
+NOBODY = 65534  # a user and a group without rights
 
 
 class Result:
@@ -37,6 +38,15 @@ def run(argv, seconds=60, **kw):
 
 def anykvm_exec(*argv, seconds=60, **kw):
     return run([ANYKVM, "exec", *argv], seconds, **kw)
+
+
+def as_user(argv, **kw):
+    """As nobody, when these tests run as root."""
+    if os.geteuid() == 0:
+        kw["user"] = NOBODY
+        kw["group"] = NOBODY
+        kw["extra_groups"] = []
+    return run(argv, **kw)
 
 
 @pytest.fixture(scope="session", autouse=True)
