@@ -226,7 +226,7 @@ void soft_link(struct vcpu *v, struct exit_link *l, struct block *to)
 
 	if (l->to || to->dead || l->from->dead || to->gpa2)
 		return;
-	if (l->flags && to->flags_live) {
+	if (x_flags_must_move(l->at, to)) {
 		patch(l->flags_jump, target);
 		target = l->flags;
 	}

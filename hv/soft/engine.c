@@ -84,7 +84,7 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 			soft_block_add(v, cp, b, host, host2);
 			soft_stats_block(v, b);
 		}
-		if (!b && !c->gone)
+		if (cp && !b && !c->gone)
 			__atomic_store_n(&s->full, 1, __ATOMIC_SEQ_CST);
 		host_mutex_unlock(&s->lock);
 		if (!b)

@@ -142,13 +142,17 @@ struct page_state {
 	u32 pad;
 };
 
+/* Where the guest's arithmetic flags are: in RFLAGS, vcpu->arith, or both. */
+enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
+
 /* A direct jump out of a block, patched when its target exists. */
 struct exit_link {
 	struct block *from, *to;
 	struct exit_link *next_in;	/* list of to->incoming */
 	u8 *jump;		/* (writable) the rel32 that leaves the block */
 	u8 *stub;		/* (writable) where it goes unlinked */
-	u8 *flags;		/* (writable) restores saved flags, then a jump; NULL: not needed */
+	u8 at;			/* enum flags_at: where the flags are at the jump */
+	u8 *flags;		/* (writable) moves them to the other place, then a jump */
 	u8 *flags_jump;		/* the rel32 at the end of flags */
 	u32 gpa32;		/* target, low 32 bits, sign-extended below */
 	u32 mode;		/* the target's */
@@ -172,8 +176,9 @@ struct block {
 	u16 size;		/* guest bytes */
 	u16 insns;
 	bool flags_live;	/* entry needs the arithmetic flags */
+	bool flags_saved;	/* ... in vcpu->arith, not in RFLAGS */
 	bool dead, listed;
-	u8 *entry;		/* executable: flags in RFLAGS */
+	u8 *entry;		/* executable: flags as above */
 	u8 *poll;		/* executable: same, polling for requests first */
 	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
 	u8 *code;		/* executable: start of it all, code_size bytes */
@@ -394,6 +399,8 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2,
  * look-up in the jump cache. Under the lock; false when the cache is full.
  */
 bool x_far_link(struct soft_vm *s, struct exit_link *l);
+/* True when flags that are there at a jump must be moved for b's entry. */
+bool x_flags_must_move(enum flags_at at, const struct block *b);
 void soft_features_init(void);
 /* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
 extern bool soft_exact_flags;

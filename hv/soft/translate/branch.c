@@ -285,7 +285,7 @@ bool x_far_link(struct soft_vm *s, struct exit_link *l)
 	struct xl *x = begin_apart(s, l->from->mode);
 	u8 *code;
 
-	by_jump_cache(x, (s32)l->gpa32, l->flags);
+	by_jump_cache(x, (s32)l->gpa32, l->at != FLAGS_HOST);
 	code = end_apart(x);
 	if (code)
 		__atomic_store_n((s32 *)(void *)l->jump, (s32)(code - (l->jump + 4)),
@@ -308,18 +308,18 @@ u8 *x_far_way(struct soft_vm *s, const struct far_jump *f, const struct block *b
 {
 	s64 by = f->gpa32 - (s64)(s32)b->gpa;
 	u8 *target = f->back ? b->poll : b->entry, *code;
-	bool restore = f->flags_saved && b->flags_live;
+	bool move = x_flags_must_move(f->at, b);
 	struct xl *x;
 
-	if (!by && !restore && !b->gpa2)
+	if (!by && !move && !b->gpa2)
 		return target;
 	x = begin_apart(s, f->mode);
 	if (b->gpa2) {	/* which pages these are must be looked up each time */
-		by_jump_cache(x, f->gpa32, f->flags_saved);
+		by_jump_cache(x, f->gpa32, f->at != FLAGS_HOST);
 	} else {
 		correct_delta(x, by);
-		if (restore)
-			x_flags_restore(x, S0);
+		if (move)
+			x_flags_move(x, f->at);
 		e_branch_rx(x, 0xe9, target);
 	}
 	code = end_apart(x);

@@ -78,8 +78,6 @@ struct xinsn {
 	bool last;		/* no fall-through */
 };
 
-enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
-
 enum cold_kind { COLD_SITE, COLD_EXIT, COLD_LINK, COLD_FAR, COLD_JC };
 
 /* Code that is seldom reached, written behind the block. */
@@ -336,6 +334,8 @@ void x_put(struct xl *x, int guest, int host);
 
 /* flags.c */
 void x_flags_liveness(struct xl *x);
+/* From there to the other place; S0 is clobbered. */
+void x_flags_move(struct xl *x, enum flags_at at);
 /* The flags are about to be clobbered before instruction xi computes its own. */
 void x_flags_clobber(struct xl *x, const struct xinsn *xi);
 /* Puts them into RFLAGS; tmp: a free scratch register, or -1. */

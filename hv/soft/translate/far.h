@@ -12,7 +12,7 @@ struct far_jump {
 	s64 gpa32;		/* the target, by the jump's vcpu->code_delta */
 	u32 mode;		/* the target's */
 	u32 slot;
-	bool flags_saved;	/* they are in vcpu->arith, not in RFLAGS */
+	enum flags_at at;	/* where the flags are */
 	bool back;		/* may close a loop: must poll */
 	u8 *stub;		/* executable: comes to soft_far_link() */
 	struct block *to;	/* where code leads, NULL: nowhere yet */

@@ -360,6 +360,7 @@ static void go_plain(struct xl *x, s64 gpa32, u8 *rel32)
 
 	l->gpa32 = (u32)gpa32;
 	l->mode = x->mode | MODE_PLAIN;
+	l->at = FLAGS_MEM;
 	c->from = rel32;
 	c->link = l;
 }
@@ -500,8 +501,8 @@ static u64 rx_link(struct exit_link *l)
 }
 
 /*
- * An unlinked jump's way out. Where the flags are saved the target may need
- * them back: a second piece restores them before it jumps on.
+ * An unlinked jump's way out. The target may want the flags elsewhere: a
+ * second piece moves them before it jumps on.
  */
 static void cold_link(struct xl *x, const struct cold *c)
 {
@@ -511,14 +512,11 @@ static void cold_link(struct xl *x, const struct cold *c)
 	l->stub = x->p;
 	e_branch_rx(x, 0xe8, x->s->thunk[c->host_flags ? THUNK_LINK_HOST : THUNK_LINK_MEM]);
 	e64(x, rx_link(l));
-	if (!c->host_flags) {
-		enum flags_at fs = x->fs;
-
+	if (l->at != FLAGS_BOTH) {
 		l->flags = x->p;
-		x_flags_restore(x, S0);
+		x_flags_move(x, l->at);
 		e_align_patch(x, 1);
 		l->flags_jump = e_jmp(x);
-		x->fs = fs;
 	}
 }
 
@@ -573,14 +571,14 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 		return false;
 	f->gpa32 = target;
 	f->mode = x->mode & ~MODE_PLAIN;
-	f->flags_saved = x->fs == FLAGS_MEM;
+	f->at = x->fs;
 	f->back = target <= x->gpa32 + xi->off;
 	/* jmp [rsp + slot] */
 	e8(x, 0xff), e8(x, 0xa4), e8(x, 0x24);
 	e32(x, (u32)(OFF_FAR + sizeof(struct far_slot) * f->slot));
 	c = cold_new(x, COLD_FAR);
 	c->far = f;
-	c->host_flags = !f->flags_saved;
+	c->host_flags = f->at != FLAGS_MEM;
 	return true;
 }
 
@@ -591,6 +589,7 @@ void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 target)
 
 	l->gpa32 = (u32)target;
 	l->mode = x->mode & ~MODE_PLAIN;
+	l->at = (u8)x->fs;
 	l->back = target <= x->gpa32 + xi->off;
 	c->from = rel32;
 	c->link = l;

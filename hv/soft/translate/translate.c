@@ -78,12 +78,14 @@ static void entries(struct xl *x)
 	}
 	b->poll = to_rx(x->s, x->p);
 	e_poll(x);
-	if (b->flags_live)
+	x->fs = b->flags_saved ? FLAGS_MEM : FLAGS_HOST;
+	if (b->flags_live && !b->flags_saved)
 		x_flags_restore(x, S0);
 	b->entry = to_rx(x->s, x->p);
-	if (b->flags_live)
+	if (b->flags_live && !b->flags_saved) {
 		poll_entry(x);
-	x->fs = FLAGS_HOST;
+		x->fs = FLAGS_HOST;
+	}
 }
 
 static void helper(struct xl *x, struct xinsn *xi)
