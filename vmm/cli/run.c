@@ -251,6 +251,14 @@ static void on_gone(void *ctx)
 	end_machine(ctx, MACHINE_FAILED);
 }
 
+static void on_power(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_power_button(r->machine);
+}
+
 static void on_info(void *ctx)
 {
 	struct run *r = ctx;
@@ -307,7 +315,7 @@ static void run_machine(struct run *r)
 
 static int set_up(struct run *r)
 {
-	const struct terminal_ops ops = { on_quit, on_info, on_gone, r };
+	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
 	unsigned int i;
 
 	for (i = 0; i < r->ntraces; i++)
