@@ -129,8 +129,10 @@ grep -A4 -i power /proc/bus/input/devices
 for i in /sys/class/input/event*; do
 	grep -qi "power button" $i/device/name && event=${i##*/}
 done
+head -c 48 /dev/input/$event >/dev/null &
+while ! ls -l /proc/$!/fd | grep -q "input/$event"; do sleep 0.1; done
 echo READY $event
-head -c 48 /dev/input/$event >/dev/null && echo PRESSED
+wait $! && echo PRESSED
 """
 
 
