@@ -23,10 +23,12 @@ def anykvm_path():
 
 
 def command(runner, kernel, initrd=None, append="", cpus=1, memory=512, reboot=False, extra=()):
-    """The argument vector that boots a kernel. memory in MiB."""
+    """The argument vector that boots a kernel, or firmware (kernel None). memory in MiB."""
     if runner == "anykvm":
         argv = [anykvm_path(), "run", "--engine", os.environ.get("ANYKVM_ENGINE", "soft"),
-                "--cpus", str(cpus), "--memory", f"{memory}M", "--kernel", str(kernel)]
+                "--cpus", str(cpus), "--memory", f"{memory}M"]
+        if kernel:
+            argv += ["--kernel", str(kernel)]
         if initrd:
             argv += ["--initrd", str(initrd)]
         if append:
@@ -144,12 +146,12 @@ class Guest:
                 self.fail(f"'{pattern}' did not come in {seconds} s")
             self.pump(min(left, 0.5))
 
-    def search(self, pattern, seconds):
-        """Waits for a match anywhere in all that came, for screens drawn with
-        escape sequences: the match."""
+    def search(self, pattern, seconds, start=0):
+        """Waits for a match anywhere in all that came (from start on), for
+        screens drawn with escape sequences: the match."""
         deadline = time.monotonic() + seconds
         while True:
-            m = re.search(pattern, self.text)
+            m = re.search(pattern, self.text[start:])
             if m:
                 return m
             if time.monotonic() >= deadline or self.process.poll() is not None:

@@ -122,3 +122,26 @@ def test_much_input(boot):
     guest.expect("^3000$", 60)
     numbers = [line for _, line in guest.lines if re.match(r"\d+$", line)]
     assert numbers[-3000:] == [str(i) for i in range(1, 3001)]
+
+
+BUTTON = """
+grep -A4 -i power /proc/bus/input/devices
+for i in /sys/class/input/event*; do
+	grep -qi "power button" $i/device/name && event=${i##*/}
+done
+head -c 48 /dev/input/$event >/dev/null &
+while ! ls -l /proc/$!/fd | grep -q "input/$event"; do sleep 0.1; done
+echo READY $event
+wait $! && echo PRESSED
+"""
+
+
+@pytest.mark.parametrize("kind", ["q35", "pc", "micro"])
+def test_power_button(boot, anykvm_only, kind):
+    """Ctrl-A p presses the power button, of which the system hears by ACPI."""
+    guest = boot("cloud", script=BUTTON, modules=["button", "evdev"], tty=True,
+                 extra=["--machine", kind])
+    guest.expect("READY event", 60)
+    guest.write("\x01p")
+    guest.expect("PRESSED", 20)
+    assert guest.wait(30) == 0

@@ -283,6 +283,14 @@ static void on_gone(void *ctx)
 	end_machine(ctx, MACHINE_FAILED);
 }
 
+static void on_power(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_power_button(r->machine);
+}
+
 static void on_info(void *ctx)
 {
 	struct run *r = ctx;
@@ -382,7 +390,7 @@ static int open_disks(struct run *r)
 
 static int set_up(struct run *r)
 {
-	const struct terminal_ops ops = { on_quit, on_info, on_gone, r };
+	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
 	unsigned int i;
 
 	for (i = 0; i < r->ntraces; i++)
