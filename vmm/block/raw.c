@@ -14,6 +14,8 @@
 #include "../error.h"
 #include "node.h"
 
+#define MAGIC 4			/* bytes by which a format is known */
+
 struct raw {
 	struct node node;
 	u64 file_size;		/* as it was opened */
@@ -26,23 +28,34 @@ static int raw_read(struct node *n, u64 off, const struct span *s)
 	return file_readv(n->file, off, s);
 }
 
-static bool refused(struct raw *r, u64 off, const struct span *s)
+static int refuse(struct raw *r)
 {
-	u8 head[BLOCK_SECTOR] = { 0 };
-	struct span part;
-
-	if (!r->guessed || off >= sizeof(head))
-		return false;
-	part = span_cut(s, 0, s->len < sizeof(head) - off ? s->len : sizeof(head) - (size_t)off);
-	if (off && file_read(r->node.file, 0, head, (size_t)off) < 0)
-		return true;
-	span_get(&part, head + off);
-	if (!qcow2_probe(head, sizeof(head)))
-		return false;
 	if (!__atomic_exchange_n(&r->told, true, __ATOMIC_RELAXED))
 		error("%s: a write that would make it look like another image format is refused; "
 		      "say that its format is raw to allow it", r->node.file->path);
-	return true;
+	return -EPERM;
+}
+
+/*
+ * A write to the beginning, sector and all. What is judged is written: the guest
+ * may change its memory meanwhile.
+ */
+static int write_beginning(struct raw *r, u64 off, const struct span *s)
+{
+	u8 head[BLOCK_SECTOR] = { 0 };
+	size_t n = s->len < sizeof(head) - off ? s->len : sizeof(head) - (size_t)off;
+	struct span part = span_cut(s, 0, n), rest = span_cut(s, n, s->len - n);
+	int err = 0;
+
+	if (off || n < MAGIC)
+		err = file_read(r->node.file, 0, head, MAGIC);
+	if (err)
+		return err;
+	span_get(&part, head + off);
+	if (qcow2_probe(head, sizeof(head)))
+		return refuse(r);
+	err = file_write(r->node.file, off, head + off, n);
+	return err || !rest.len ? err : file_writev(r->node.file, off + n, &rest);
 }
 
 static int raw_write(struct node *n, u64 off, const struct span *s)
@@ -50,9 +63,8 @@ static int raw_write(struct node *n, u64 off, const struct span *s)
 	struct raw *r = (struct raw *)n;
 	int err;
 
-	if (refused(r, off, s))
-		return -EPERM;
-	err = file_writev(n->file, off, s);
+	err = r->guessed && off < MAGIC ? write_beginning(r, off, s) :
+		file_writev(n->file, off, s);
 	/* O_DIRECT writes whole blocks: the last one would make the file longer */
 	if (!err && n->file->direct && off + s->len > align_down(r->file_size, n->file->align) &&
 	    file_size(n->file) > n->size)
@@ -89,7 +101,7 @@ static bool raw_clean(struct node *n)
 static void raw_map(struct node *n, u64 off, u64 len, bool write, struct extent *e)
 {
 	struct raw *r = (struct raw *)n;
-	bool slow = write && ((r->guessed && off < BLOCK_SECTOR) ||
+	bool slow = write && ((r->guessed && off < MAGIC) ||
 			      (n->file->direct && off + len > align_down(r->file_size,
 									 n->file->align)));
 

@@ -180,7 +180,7 @@ void assert_no_errors(const char *path)
 {
 	int status = sh("qemu-img check -q %s", path);
 
-	if (status != 0 && status != 3 && system("qemu-img check b.qcow2 | head -20; cat out"))
+	if (status != 0 && status != 3 && system("cat out"))
 		print_message("no output\n");
 	assert_true(status == 0 || status == 3);	/* 3: leaks */
 }
