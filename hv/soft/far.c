@@ -59,28 +59,38 @@ void soft_far_flush(struct soft_cpu *c, int m)
 	c->far_filled[m] = 0;
 }
 
-void soft_far_link(struct vcpu *v, struct far_jump *f)
+/* Where f leads to b; NULL: nowhere. */
+static u8 *way_to(struct vcpu *v, struct far_jump *f, const struct block *b)
 {
 	struct soft_vm *s = soft_vm(v->vm);
+	u8 *code;
+
+	if (__atomic_load_n(&f->to, __ATOMIC_ACQUIRE) == b)
+		return f->code;
+	soft_lock(s);
+	code = !b->dead && !s->full ? x_far_way(s, f, b) : NULL;
+	if (code) {
+		/* Who reads f without the lock sees a pair, or no block. */
+		__atomic_store_n(&f->to, NULL, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&f->code, code, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&f->to, b, __ATOMIC_RELEASE);
+	}
+	host_mutex_unlock(&s->lock);
+	return code;
+}
+
+void soft_far_link(struct vcpu *v, struct far_jump *f)
+{
 	struct soft_cpu *c = soft_cpu(v);
 	struct block *b = soft_find(v, f->mode);
 	int m = MODE_MMU(c->mode);
 	struct far_slot *t = &c->far[f->slot];
+	u8 *code = b ? way_to(v, f, b) : NULL;
 
-	if (!b)
+	if (!code)
 		return;
-	soft_lock(s);
-	if (!b->dead && !s->full) {
-		if (f->to != b) {
-			f->code = x_far_way(s, f, b);
-			f->to = f->code ? b : NULL;
-		}
-		if (f->code) {
-			if (t->code == t->stub)
-				c->far_list[m][c->far_filled[m]++] = (u16)f->slot;
-			t->code = (u64)(uintptr_t)f->code;
-			soft_jc_add(v, b);	/* notes the page, whose flush is the slot's */
-		}
-	}
-	host_mutex_unlock(&s->lock);
+	soft_jc_add(v, b);	/* notes the page, whose flush is the slot's */
+	if (t->code == t->stub)
+		c->far_list[m][c->far_filled[m]++] = (u16)f->slot;
+	t->code = (u64)(uintptr_t)code;
 }

@@ -87,6 +87,7 @@ struct cold {
 	u8 *back;		/* SITE: where to go on */
 	s8 base;		/* SITE: the operand is at [base + disp] */
 	s32 disp;
+	s32 tag;		/* SITE: where what S0 was xored with is, from R11 on; or 0 */
 	bool delta;		/* SITE: the distance is wanted, not the address */
 	enum thunk fill;
 	u32 site;

@@ -182,18 +182,23 @@ static u32 miss_info(const struct xinsn *xi, u32 size, bool write, u32 align, bo
 /* Where a check leaves the distance: at [RSP + at], and R11 with it when it asked the TLB. */
 struct found {
 	bool tlb;
-	s32 at;
+	s32 at, tag;
 	struct cold *cold;
 };
+
+/* S0 op= what is at [RSP + R11 + at], in the TLB. Eight bytes. */
+static void e_s0_entry(struct xl *x, u8 opcode, s32 at)
+{
+	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
+}
 
 /* S0 op= the distance. */
 static void e_op_found(struct xl *x, u8 opcode, const struct found *f)
 {
-	if (!f->tlb) {
+	if (f->tlb)
+		e_s0_entry(x, opcode, f->at);
+	else
 		e_op_state(x, true, opcode, S0, f->at);
-		return;
-	}
-	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)f->at);
 }
 
 /* S1 = where the TLB's entry for reg is. */
@@ -233,18 +238,21 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 			    bool write, u32 align, bool same)
 {
 	enum site_class class = write ? SITE_WRITE : SITE_READ;
-	struct found f = { .tlb = !same && reg != S0 };
-	s32 at;
+	struct found f = { .tlb = !same };
+	s32 at, tag = 0;
 	u8 cc;
 
 	if (f.tlb) {
 		at = OFF_TLB + MODE_MMU(x->mode) * TLB_MODE_SIZE;
+		tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
+					 offsetof(struct tlb_entry, rtag));
 		e_tlb_index(x, reg);
-		/* mov rbp, [rsp + r11 + tag] */
-		e8(x, 0x4a), e8(x, 0x8b), e8(x, 0xac), e8(x, 0x1c);
-		e32(x, (u32)(at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
-						offsetof(struct tlb_entry, rtag))));
-		e_op_rr(x, true, 0x31, reg, S0);
+		if (reg == S0) {
+			e_s0_entry(x, 0x33, tag);		/* xor */
+		} else {
+			e_s0_entry(x, 0x8b, tag);		/* mov */
+			e_op_rr(x, true, 0x31, reg, S0);	/* xor */
+		}
 		cc = e_in_page(x, S0, disp, span, align);
 		f.at = at + (s32)offsetof(struct tlb_entry, delta);
 		at = 0;
@@ -256,17 +264,19 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 		f.at = at + (s32)offsetof(struct site, delta);
 	}
 	f.cold = cold_site(x, xi, class, at);
+	f.tag = tag;
 	f.cold->from = e_jcc(x, cc);
 	f.cold->base = (s8)reg;
 	f.cold->disp = disp;
 	f.cold->bound = (u16)(PAGE_SIZE - span);
 	f.cold->mask = (u16)(align - 1);
+	f.cold->tag = reg == S0 ? tag : 0;
 	return f;
 }
 
 /* S0 is an address: it becomes the host's. */
 static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool write, u32 align,
-			  bool stack)
+			  bool stack, bool same)
 {
 	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 64 && !(size & (size - 1));
 	struct found f;
@@ -277,8 +287,10 @@ static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool w
 		e8(x, 0x40), e8(x, 0xf6), e8(x, 0xc5), e8(x, 7);	/* test bpl, 7 */
 		x_exit_if(x, xi, CC_NE, SOFT_ODD);
 	}
-	f = compare(x, xi, S0, 0, size, write, align, true);
+	f = compare(x, xi, S0, 0, size, write, align, same);
 	f.cold->info = miss_info(xi, size, write, align, ac, stack);
+	if (f.tlb)
+		e_s0_entry(x, 0x33, f.tag);	/* the address again */
 	e_op_found(x, 0x03, &f);
 	f.cold->back = x->p;
 	x->ref = (struct x_ref){ .index = -1 };
@@ -314,7 +326,7 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP || align > 1 || (x->mode & MODE_ALIGN)) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
-		check_address(x, xi, size, write, align, stack);
+		check_address(x, xi, size, write, align, stack, base == H_R15);
 		return;
 	}
 	f = compare(x, xi, base, disp, size, write, 1, base == H_R15);
@@ -426,7 +438,8 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 		check_const(x, xi, size, write, align,
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
-		check_address(x, xi, size, write, align, seg == SEG_SS);
+		check_address(x, xi, size, write, align, seg == SEG_SS,
+			      op->mem.base == ZYDIS_REGISTER_RSP);
 }
 
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
@@ -442,7 +455,7 @@ void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op
 	int seg = segment_of(op);
 
 	segment(x, xi, seg, size, write);
-	check_address(x, xi, size, write, 1, seg == SEG_SS);
+	check_address(x, xi, size, write, 1, seg == SEG_SS, false);
 }
 
 void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size, bool write)
@@ -457,7 +470,7 @@ void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 	} else {
 		e_lea_full(x, false, S0, base, -1, 1, disp);
 		segment(x, xi, SEG_SS, size, write);
-		check_address(x, xi, size, write, 1, true);
+		check_address(x, xi, size, write, 1, true, true);
 	}
 }
 
@@ -473,7 +486,9 @@ static void cold_fill(struct xl *x, const struct cold *c)
 	e16(x, c->mask);
 	e_aim(c->from, x->p);
 	call = x->p + SITE_CALL;
-	if (c->base != S0 || c->disp)
+	if (c->tag)
+		e_s0_entry(x, 0x33, c->tag);		/* the address again */
+	else if (c->base != S0 || c->disp)
 		e_lea_full(x, true, S0, c->base, -1, 1, c->disp);
 	while (x->p < call && !x->full)
 		e8(x, 0x90);
