@@ -123,10 +123,14 @@ static bool host_has(struct feature f)
 	return r[f.reg] >> f.bit & 1;
 }
 
+/* Once: CPUID is dear where the host is a guest itself. */
 void soft_features_init(void)
 {
-	x_has_bmi2 = host_has((struct feature)L7B(8));
+	static u32 done;
 
+	if (__atomic_load_n(&done, __ATOMIC_ACQUIRE))
+		return;
+	x_has_bmi2 = host_has((struct feature)L7B(8));
 	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
 		const char *name = ZydisISASetGetString((ZydisISASet)i);
 
@@ -139,6 +143,8 @@ void soft_features_init(void)
 				break;
 			}
 	}
+	/* Two first VMs at once write the same twice. */
+	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
 }
 
 bool x_isa_supported(const struct xinsn *xi)
