@@ -95,6 +95,7 @@ int vcpu_set_cr0(struct vcpu *v, u64 val)
 int vcpu_set_cr3(struct vcpu *v, u64 val)
 {
 	bool keep = v->cr4 & X86_CR4_PCIDE && val & CR3_NOFLUSH;
+	u64 old;
 
 	if (v->cr4 & X86_CR4_PCIDE)
 		val &= ~CR3_NOFLUSH;
@@ -102,10 +103,10 @@ int vcpu_set_cr3(struct vcpu *v, u64 val)
 		return EXC_GP;
 	if (vcpu_pae_paging(v) && !vcpu_load_pdptes(v, val))
 		return EXC_GP;
-	keep = keep && val == v->cr3;
+	old = v->cr3;
 	v->cr3 = val;
-	if (!keep)
-		v->vm->engine->flush_tlb(v, v->cr4 & X86_CR4_PGE);
+	if (!keep || val != old)
+		v->vm->engine->switch_space(v, old, val, keep);
 	return 0;
 }
 

@@ -45,6 +45,11 @@ struct engine_ops {
 	void (*fpu_put)(struct vcpu *v);
 	/* Forget translations of addresses: all, all but global ones, or one page's. */
 	void (*flush_tlb)(struct vcpu *v, bool keep_global);
+	/*
+	 * CR3 was from and is to, with its PCID; keep: translations of that PCID
+	 * are still right. Those of global pages stay.
+	 */
+	void (*switch_space)(struct vcpu *v, u64 from, u64 to, bool keep);
 	void (*flush_tlb_page)(struct vcpu *v, u64 linear);
 	/*
 	 * KVM_TRANSLATE: fills all but linear_address. The caller holds v->lock and

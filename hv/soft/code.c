@@ -129,6 +129,8 @@ void soft_mail_take(struct vcpu *v)
 	if (c->mail_flush)
 		soft_flush_tlb(v, false);
 	if (c->mail_jc)
+		soft_spaces_drop(c);
+	if (c->mail_jc)
 		for (int m = 0; m < MMU_COUNT; m++)
 			soft_jc_flush(c, m);
 	c->mail_count = 0;

@@ -594,6 +594,7 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 
 static void soft_vcpu_free(struct vcpu *v)
 {
+	soft_spaces_free(soft_cpu(v));
 	host_unmap((u8 *)v - STACK_SIZE, VCPU_MEMORY);
 }
 
@@ -692,6 +693,7 @@ const struct engine_ops soft_engine = {
 	.deliver = soft_deliver,
 	.fpu_put = soft_fpu_put,
 	.flush_tlb = soft_flush_tlb,
+	.switch_space = soft_switch_space,
 	.flush_tlb_page = soft_flush_tlb_page,
 	.translate = soft_translate_address,
 	.state_changed = soft_state_changed,

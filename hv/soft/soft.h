@@ -229,12 +229,13 @@ struct soft_cpu {
 	u64 jc_base[MMU_COUNT];
 
 	/* what was filled since the last flush */
-	u32 tlb_filled[MMU_COUNT][2], jc_filled[MMU_COUNT][2];
-	u16 tlb_list[MMU_COUNT][2][TLB_ENTRIES];
+	u32 tlb_filled[MMU_COUNT][2][2], jc_filled[MMU_COUNT][2];
+	u16 tlb_list[MMU_COUNT][2][2][TLB_ENTRIES];	/* by way, and by whether it is global */
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	u32 far_filled[MMU_COUNT];
 	u16 far_list[MMU_COUNT][FAR_SLOTS];
+	struct spaces *spaces;	/* NULL: none yet */
 	bool far_ready;		/* all of far[] that is in use has its stub */
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
@@ -328,6 +329,9 @@ struct xlate;
 /* tlb.c */
 void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
+void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
+/* The tag of an entry that holds nothing. */
+u64 soft_tlb_none(int way, u32 i);
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 /* Only what leads to code: user space may have written to it. */
 void soft_flush_code(struct vcpu *v);
@@ -451,6 +455,14 @@ u64 soft_break_before(struct vcpu *v);
 /* DR6 bits of the watchpoints that the instruction in between has hit. */
 void soft_watch_before(struct vcpu *v, const struct insn *in, struct soft_watch *w);
 u64 soft_watch_after(struct vcpu *v, const struct soft_watch *w);
+
+/* space.c */
+void soft_spaces_drop(struct soft_cpu *c);
+void soft_spaces_free(struct soft_cpu *c);
+/* What is known of the address space of cr3 is put aside; a flush follows. */
+void soft_space_save(struct soft_cpu *c, u64 cr3);
+/* ... and comes back if it is to be kept; after the flush. */
+void soft_space_load(struct soft_cpu *c, u64 cr3, bool keep);
 
 /* far.c */
 struct far_jump;

@@ -16,7 +16,7 @@ static u32 tlb_index(int way, u64 linear)
 	return (way ? page ^ page >> TLB_BITS : page) & (TLB_ENTRIES - 1);
 }
 
-static u64 tlb_none(int way, u32 i)
+u64 soft_tlb_none(int way, u32 i)
 {
 	return way ? SITE_EMPTY : (u64)(i ^ 1) << PAGE_SHIFT;
 }
@@ -25,7 +25,7 @@ static void tlb_clear(struct soft_cpu *c, int m, int way, u32 i)
 {
 	struct tlb_entry *e = &c->tlb[m][way][i];
 
-	e->rtag = e->wtag = tlb_none(way, i);
+	e->rtag = e->wtag = soft_tlb_none(way, i);
 	e->delta = 0;
 }
 
@@ -179,12 +179,18 @@ static struct jc_entry jc_put(struct soft_cpu *c, int m, int way, struct jc_entr
 	return old;
 }
 
+static bool is_global(const struct soft_cpu *c, u64 linear)
+{
+	const struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+
+	return e->linear == ((linear & PAGE_MASK) | 1) && e->global;
+}
+
 void soft_jc_add(struct vcpu *v, struct block *b)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	int m = MODE_MMU(c->mode);
 	u64 rip = v->rip, linear = rip + c->cs_base;
-	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 	struct jc_entry old;
 
 	old = jc_put(c, m, 0, (struct jc_entry){ rip, (u64)(uintptr_t)b->indirect });
@@ -193,7 +199,7 @@ void soft_jc_add(struct vcpu *v, struct block *b)
 	jc_note_page(c, m, linear);
 	if (b->gpa2)
 		jc_note_page(c, m, linear + PAGE_SIZE);
-	if (!e->global || b->gpa2)
+	if (!is_global(c, linear) || (b->gpa2 && !is_global(c, linear + PAGE_SIZE)))
 		c->jc_local[m] = true;
 }
 
@@ -204,22 +210,19 @@ static void itlb_flush(struct soft_cpu *c, bool keep_global)
 			c->itlb[i].linear = 0;
 }
 
-static void tlb_flush(struct soft_cpu *c, int m, int way, bool keep_global)
+/* Entries of one kind; one that has become of the other kind stays, and is in its list. */
+static void tlb_flush(struct soft_cpu *c, int m, int way, bool global)
 {
-	u32 kept = 0;
+	for (u32 i = 0; i < c->tlb_filled[m][way][global]; i++) {
+		u32 k = c->tlb_list[m][way][global][i];
 
-	for (u32 i = 0; i < c->tlb_filled[m][way]; i++) {
-		u32 k = c->tlb_list[m][way][i];
-
-		if (keep_global && (c->tlb[m][way][k].gpa & TLB_GLOBAL))
-			c->tlb_list[m][way][kept++] = (u16)k;
-		else
+		if (!(c->tlb[m][way][k].gpa & TLB_GLOBAL) == !global)
 			tlb_clear(c, m, way, k);
 	}
-	c->tlb_filled[m][way] = kept;
+	c->tlb_filled[m][way][global] = 0;
 }
 
-void soft_flush_tlb(struct vcpu *v, bool keep_global)
+static void flush(struct vcpu *v, bool keep_global)
 {
 	struct soft_cpu *c = soft_cpu(v);
 
@@ -229,8 +232,11 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	else
 		c->stats.tlb_flushes++;
 	for (int m = 0; m < MMU_COUNT; m++) {
-		tlb_flush(c, m, 0, keep_global);
-		tlb_flush(c, m, 1, keep_global);
+		for (int way = 0; way < 2; way++) {
+			tlb_flush(c, m, way, false);
+			if (!keep_global)
+				tlb_flush(c, m, way, true);
+		}
 		sites_flush(c, m, keep_global);
 		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
@@ -252,6 +258,27 @@ void soft_flush_code(struct vcpu *v)
 	for (int m = 0; m < MMU_COUNT; m++)
 		soft_jc_flush(c, m);
 	c->refetch = true;
+}
+
+void soft_flush_tlb(struct vcpu *v, bool keep_global)
+{
+	soft_spaces_drop(soft_cpu(v));
+	flush(v, keep_global);
+}
+
+void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	/* A flush of everything forgets which pages were large. */
+	if (!(v->cr4 & X86_CR4_PCIDE) || !(v->cr4 & X86_CR4_PGE)) {
+		soft_flush_tlb(v, true);
+		return;
+	}
+	if ((from ^ to) & 0xfff)	/* the PCID */
+		soft_space_save(c, from);
+	flush(v, true);
+	soft_space_load(c, to, keep);
 }
 
 static void note_page_size(struct soft_cpu *c, u64 linear, u8 shift)
@@ -303,12 +330,13 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 
 static void tlb_drop_writes(struct soft_cpu *c, int m, int way, u64 gpa)
 {
-	for (u32 i = 0; i < c->tlb_filled[m][way]; i++) {
-		u32 k = c->tlb_list[m][way][i];
+	for (u32 global = 0; global < 2; global++)
+		for (u32 i = 0; i < c->tlb_filled[m][way][global]; i++) {
+			u32 k = c->tlb_list[m][way][global][i];
 
-		if ((c->tlb[m][way][k].gpa & PAGE_MASK) == gpa)
-			c->tlb[m][way][k].wtag = tlb_none(way, k);
-	}
+			if ((c->tlb[m][way][k].gpa & PAGE_MASK) == gpa)
+				c->tlb[m][way][k].wtag = soft_tlb_none(way, k);
+		}
 }
 
 /* No fast write to the page at gpa any more: it holds translated code. */
@@ -316,6 +344,7 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 {
 	struct soft_cpu *c = soft_cpu(v);
 
+	soft_spaces_drop(c);
 	gpa &= PAGE_MASK;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		sites_drop(c, m, 0, true);
@@ -331,20 +360,23 @@ static bool tlb_put(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_
 {
 	struct tlb_entry *at = &c->tlb[m][way][i];
 
+	bool global = e->gpa & TLB_GLOBAL;
+
 	*old = *at;
-	if (at->rtag == tlb_none(way, i)) {
-		if (c->tlb_filled[m][way] == TLB_ENTRIES) {
-			/* Entries cleared one by one stay listed. */
-			for (u32 k = 0; k < TLB_ENTRIES; k++)
-				tlb_clear(c, m, way, k);
-			c->tlb_filled[m][way] = 0;
+	if (at->rtag == soft_tlb_none(way, i) || !(at->gpa & TLB_GLOBAL) == global) {
+		u32 *n = &c->tlb_filled[m][way][global];
+
+		if (*n == TLB_ENTRIES) {	/* what was cleared one by one stays listed */
+			tlb_flush(c, m, way, false);
+			tlb_flush(c, m, way, true);
+			*old = *at;
 		}
-		c->tlb_list[m][way][c->tlb_filled[m][way]++] = (u16)i;
+		c->tlb_list[m][way][global][(*n)++] = (u16)i;
 	}
 	*at = *e;
 	if (e->wtag != e->rtag)
-		at->wtag = tlb_none(way, i);
-	return old->rtag != tlb_none(way, i) && old->rtag != e->rtag;
+		at->wtag = soft_tlb_none(way, i);
+	return old->rtag != soft_tlb_none(way, i) && old->rtag != e->rtag;
 }
 
 static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *x, u8 *host,

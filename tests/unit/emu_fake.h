@@ -222,8 +222,17 @@ static void count_page_flush(struct vcpu *v, u64 linear)
 	flushed_page = linear;
 }
 
+static void count_switch(struct vcpu *v, u64 from, u64 to, bool keep)
+{
+	(void)from;
+	(void)to;
+	(void)keep;
+	count_flush(v, v->cr4 & X86_CR4_PGE);
+}
+
 static const struct engine_ops fake_engine = {
 	.flush_tlb = count_flush,
+	.switch_space = count_switch,
 	.flush_tlb_page = count_page_flush,
 };
 

@@ -301,11 +301,15 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 /* How many direct jumps the block may have. */
 static u32 link_count(const struct xl *x)
 {
-	u32 n = 2;
+	u32 n = 2 + x->ngroups;		/* one where the check of a group fails */
 
-	for (u32 i = 0; i < x->n; i++)
-		n += (x->x[i].kind == K_JCC || x->x[i].kind == K_LOOP) +
-		     2 * (x->x[i].share.group >= 0) + (x->x[i].stack.group >= 0);
+	for (u32 i = 0; i < x->n; i++) {
+		const struct xinsn *xi = &x->x[i];
+
+		n += xi->kind == K_JCC || xi->kind == K_LOOP;
+		/* One where an operand is not aligned as it must be. */
+		n += xi->share.group >= 0 && x_mem_size(xi) >= 16;
+	}
 	return n;
 }
 
