@@ -17,9 +17,9 @@ everything: $(BUILD)/build.ninja
 help:
 	@echo 'make                builds $(BUILD)/anykvm (installing the packages it lacks)'
 	@echo 'make run            boots a Debian kernel to a shell on this terminal'
-	@echo 'make test           every test: unit, native comparison, KVM selftests, QEMU, whole guests'
-	@echo 'make test-unit, test-native, test-api, test-exec, test-guests   one suite of them'
-	@echo 'make test-sanitize  all but api, under the address and undefined-behaviour sanitizers'
+	@echo 'make test           every test: unit, native comparison, fuzzer, KVM selftests, QEMU, whole guests'
+	@echo 'make test-unit, test-native, test-fuzz, test-api, test-exec, test-guests   one suite of them'
+	@echo 'make test-sanitize  unit, native, fuzz and guests under the address and undefined-behaviour sanitizers'
 	@echo 'make bench          a table of anykvm beside QEMU TCG and the host itself'
 	@echo 'make deps           installs the Debian packages that all of this needs'
 	@echo 'make clean          removes what was built (downloaded guests stay cached)'
@@ -43,14 +43,14 @@ test: everything
 	@scripts/deps all
 	@tests/run $(SUITES)
 
-test-unit test-native test-api test-exec test-guests: everything
+test-unit test-native test-fuzz test-api test-exec test-guests: everything
 	@scripts/deps all
 	@tests/run $(@:test-%=%)
 
 test-sanitize: $(SANITIZE_BUILD)/build.ninja
 	@scripts/deps all
 	@ninja -C $(SANITIZE_BUILD) -j $(JOBS)
-	@BUILD=$(SANITIZE_BUILD) PYTEST_ADDOPTS='-k "not footprint"' tests/run unit native guests
+	@BUILD=$(SANITIZE_BUILD) PYTEST_ADDOPTS='-k "not footprint"' tests/run unit native fuzz guests
 
 bench: all
 	@scripts/deps all
@@ -59,4 +59,4 @@ bench: all
 clean:
 	rm -rf $(BUILD) $(SANITIZE_BUILD)
 
-.PHONY: all everything help deps run test test-unit test-native test-api test-exec test-guests test-sanitize bench clean
+.PHONY: all everything help deps run test test-unit test-native test-fuzz test-api test-exec test-guests test-sanitize bench clean

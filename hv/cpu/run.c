@@ -352,9 +352,16 @@ static int finish_last(struct vcpu *v)
 	r = complete(v);
 	if (r || !v->mmio_reads)
 		return r;
-	/* The instruction starts again with the answer, ahead of any event. */
-	vcpu_take_requests(v);
-	return run_guest(v);
+	/*
+	 * The instruction starts again with the answer, ahead of any event. Slots
+	 * may come and go meanwhile.
+	 */
+	do {
+		vcpu_take_requests(v);
+		r = run_guest(v);
+	} while (!r && v->mmio_reads && !v->exc.pending &&
+		 __atomic_load_n(&v->request, __ATOMIC_SEQ_CST) & REQ_TLB_FLUSH);
+	return r;
 }
 
 static int run_loop(struct vcpu *v)

@@ -84,6 +84,8 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 			soft_block_add(v, cp, b, host, host2);
 			soft_stats_block(v, b);
 		}
+		/* A slot that goes is not found before we are told to forget it. */
+		c->lost = !cp;
 		if (cp && !b && !c->gone)
 			__atomic_store_n(&s->full, 1, __ATOMIC_SEQ_CST);
 		host_mutex_unlock(&s->lock);
@@ -270,6 +272,11 @@ static enum verdict no_code(struct vcpu *v, enum engine_exit *out)
 		return LEAVE;
 	if (soft_vm(v->vm)->full)	/* emptied before anything else is done */
 		return GO_ON;
+	if (c->lost) {
+		c->lost = false;
+		soft_flush_tlb(v, false);
+		return GO_ON;
+	}
 	if (!c->gone)
 		return internal_error(v, out);
 	c->gone = false;
@@ -567,8 +574,11 @@ static enum engine_exit soft_run(struct vcpu *v)
 			go_in(v);
 			continue;
 		}
-		/* An instruction that has its answer from user space is finished first. */
-		if ((request && !v->mmio_reads) || v->exc.pending)
+		/*
+		 * An instruction that has its answer from user space is finished
+		 * first, but for slots that others wait to be rid of.
+		 */
+		if ((request && !v->mmio_reads) || request & REQ_TLB_FLUSH || v->exc.pending)
 			break;
 		if (once(v, &out) == LEAVE)
 			break;

@@ -166,8 +166,11 @@ static enum emu no_code(struct vcpu *v)
 {
 	if (v->exc.pending)
 		return EMU_FAULT;
-	if (soft_vm(v->vm)->full)
+	if (soft_vm(v->vm)->full || soft_cpu(v)->lost) {
+		soft_cpu(v)->lost = false;
+		soft_flush_tlb(v, false);
 		return EMU_FAULT;	/* without an exception: it starts again */
+	}
 	return soft_cpu(v)->gone ? EMU_GONE : EMU_UNHANDLED;
 }
 

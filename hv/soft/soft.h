@@ -244,7 +244,8 @@ struct soft_cpu {
 	bool refetch;		/* rip's page may be another now */
 	u32 caller_mxcsr;	/* of who called KVM_RUN */
 	u16 caller_fcw;
-	bool gone;		/* the memory that code is fetched from is not there */
+	bool gone;		/* the memory that code is fetched from is not there, */
+	bool lost;		/* or no slot's any more */
 
 	u32 in_run;		/* atomic: in soft_run(), where blocks are used */
 	u32 in_code;		/* atomic: inside translated code, or using what it uses */
