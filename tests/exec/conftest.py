@@ -59,13 +59,14 @@ def built():
 
 @pytest.fixture
 def qemu():
-    """qemu(argument, ..., accel="kvm"): a Qemu, ended after the test."""
+    """qemu(argument, ..., accel="kvm", options=()): a Qemu, ended after the test;
+    options are those of `anykvm exec`."""
     if not qemu_module.QEMU:
         pytest.skip("qemu-system-x86_64 is not installed (package qemu-system-x86)")
     running = []
 
-    def start(*args, accel="kvm"):
-        launcher = [ANYKVM, "exec"] if accel.startswith("kvm") else []
+    def start(*args, accel="kvm", options=()):
+        launcher = [ANYKVM, "exec", *options] if accel.startswith("kvm") else []
         running.append(qemu_module.Qemu(launcher, args, accel))
         return running[-1]
 

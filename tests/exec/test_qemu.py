@@ -37,6 +37,16 @@ def test_linux(qemu, kind, cpus, model):
     assert not bad and len(tests) >= 35, "\n".join(bad)
 
 
+def test_trapped(qemu):
+    """Without its C library's help: all of QEMU's system calls are trapped."""
+    g = qemu("-cpu", "host", *linux("q35", 2), options=("--trap", "always"))
+    g.expect("ANYKVM-INIT", BOOT_SECONDS)
+    g.expect("TESTS-DONE", BOOT_SECONDS)
+    assert g.wait(30) == 0
+    tests, _ = machine.parse_tests(g)
+    assert len(tests) >= 35 and not any(tests.values()), tests
+
+
 def test_seabios(qemu):
     """Without anything to boot from."""
     g = qemu("-machine", "q35", "-m", 128, "-vga", "std", "-device",

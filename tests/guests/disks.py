@@ -146,8 +146,9 @@ def disk():
     """The raw disk image, 65 MiB. Not to be written to: put a qcow2 file or
     snapshot=on over it."""
     for tool, package in (("grub-mkimage", "grub-common"), ("mformat", "mtools"),
-                          ("mke2fs", "e2fsprogs")):
-        if not shutil.which(tool):
+                          ("mke2fs", "e2fsprogs"), (GRUB / "i386-pc/boot.img", "grub-pc-bin"),
+                          (GRUB / "x86_64-efi/normal.mod", "grub-efi-amd64-bin")):
+        if not shutil.which(tool) and not Path(tool).exists():
             raise images.ImageError(f"{tool} is missing (package {package})")
     initramfs = initrd()
     made_of = [Path(__file__), initramfs, kernel(), images.HERE / "init.sh",
