@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 missing = []
-for top in ("hv", "vmm", "shim", "tests/unit", "tests/native", "tests/exec"):
+for top in ("hv", "vmm", "shim", "tests/unit", "tests/native", "tests/exec", "tests/fuzz"):
     for source in sorted((ROOT / top).rglob("*.[cS]")):
         lists = [source.parent / "meson.build", source.parent.parent / "meson.build"]
         names = f"'{source.name}'", f"'{source.stem}'", f"'{source.parent.name}/{source.name}'"
