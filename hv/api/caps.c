@@ -70,6 +70,8 @@ static const struct {
 	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
 	{ KVM_CAP_XCRS, 1 },
 	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_ASYNC_PF, 1 },
+	{ KVM_CAP_ASYNC_PF_INT, 1 },
 	{ KVM_CAP_TSC_CONTROL, 1 },
 	{ KVM_CAP_VM_TSC_CONTROL, 1 },
 	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS },

@@ -9,6 +9,8 @@
 
 #include "api.h"
 
+#define MAX_ERRNO 4095
+
 long api_dispatch(const struct api_op *ops, void *self, u32 request, u64 arg, long unknown)
 {
 	u64 buf[API_BUFFER / 8];
@@ -42,7 +44,7 @@ static long run_request(struct api_object *o, u32 request, u64 arg)
 
 static int finish(long r)
 {
-	if (r >= 0)
+	if (r >= 0 || r < -MAX_ERRNO)
 		return (int)r;
 	host_set_errno((int)-r);
 	return -1;

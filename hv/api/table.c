@@ -163,13 +163,17 @@ static struct api_object *find_file(u64 dev, u64 ino)
 	return o;
 }
 
-/* A descriptor made or replaced without us: looks at its file and corrects the table. */
-static struct api_object *identify(int fd, u64 dev, u64 ino)
+/*
+ * A descriptor made or replaced without us: looks at its file and corrects the
+ * table. Under the lock, so that api_close() does not close it meanwhile.
+ */
+static struct api_object *identify(int fd)
 {
 	struct api_object *o = NULL, *old, **slot;
+	u64 dev, ino;
 
 	host_mutex_lock(&lock);
-	if (dev == file_system)
+	if (!host_fd_identity(fd, &dev, &ino) && dev == file_system)
 		o = find_file(dev, ino);
 	slot = slot_of(fd, o != NULL);
 	/* One reference for the slot, one for the caller. */
@@ -207,7 +211,7 @@ struct api_object *api_get(int fd, bool quick)
 	/* The common case of a descriptor that is none of ours ends here. */
 	if (!o && dev != __atomic_load_n(&file_system, __ATOMIC_RELAXED))
 		return NULL;
-	return identify(fd, dev, ino);
+	return identify(fd);
 }
 
 int api_close(int fd)
@@ -235,7 +239,7 @@ int api_dup(int fd)
 		return -EBADF;
 	new = host_dup(fd);
 	if (new >= 0) {
-		copy = identify(new, o->dev, o->ino);
+		copy = identify(new);
 		if (copy) {
 			api_put(copy);
 		} else {

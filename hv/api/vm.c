@@ -132,7 +132,7 @@ HANDLER(get_nr_mmu_pages)
 {
 	UNUSED(arg);
 	UNUSED(buf);
-	return (long)((struct vm *)self)->nr_mmu_pages;
+	return (int)((struct vm *)self)->nr_mmu_pages;	/* as the kernel cuts it */
 }
 
 /* --- interrupts -------------------------------------------------------------------- */
@@ -344,6 +344,8 @@ HANDLER(set_tsc_khz)
 	struct vm *vm = self;
 
 	UNUSED(buf);
+	if (!tsc_khz_valid((u32)arg))
+		return -EINVAL;
 	vm->tsc_khz = (u32)arg ? (u32)arg : host_tsc_khz();
 	return 0;
 }

@@ -22,6 +22,8 @@ enum engine_exit {
 	ENGINE_INTERNAL,	/* v->run holds KVM_EXIT_INTERNAL_ERROR */
 };
 
+#define ENGINE_STAT_NAME 48
+
 struct engine_ops {
 	const char *name;
 	int (*vm_init)(struct vm *vm);
@@ -51,11 +53,19 @@ struct engine_ops {
 	int (*translate)(struct vcpu *v, struct kvm_translation *tr);
 	/* User space may have written guest memory or registers behind our back. */
 	void (*state_changed)(struct vcpu *v);
-	/* A slot came, went or changed; no vCPU uses the old one any more. */
-	void (*slot_added)(struct vm *vm, struct memslot *s);
+	/* A slot comes: 0 or -ENOMEM. It went, or changed; no vCPU uses the old one any more. */
+	int (*slot_added)(struct vm *vm, struct memslot *s);
 	void (*slot_removed)(struct vm *vm, struct memslot *s);
 	/* The hypervisor itself wrote guest-physical memory, which is in s. */
 	void (*memory_written)(struct vm *vm, struct memslot *s, u64 gpa, u64 len);
+	/*
+	 * The engine's own counters of a vCPU, for KVM_GET_STATS_FD: the name of the
+	 * i-th (ENGINE_STAT_NAME bytes), and whether it is of nanoseconds; false when
+	 * there are no more. Then all values, in that order, of a vCPU that does not
+	 * run.
+	 */
+	bool (*stat_name)(u32 i, char *name, bool *ns);
+	void (*stat_values)(struct vcpu *v, u64 *out);
 };
 
 extern const struct engine_ops soft_engine;

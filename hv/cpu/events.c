@@ -83,11 +83,13 @@ static void apply_payload(struct vcpu *v)
 	v->exc.has_payload = false;
 }
 
-/* 0: delivered, or turned into another exception; 1: user space must act first. */
+/* 0: delivered, or turned into another exception; -EFAULT: it is to be tried again. */
 static int deliver(struct vcpu *v, u8 vector, bool exception, bool has_error, u32 error)
 {
 	int e = v->vm->engine->deliver(v, vector, false, has_error, error);
 
+	if (e == EMU_GONE)
+		return -EFAULT;
 	v->irq_shadow = 0;
 	if (e == EMU_FAULT) {
 		if (exception)
@@ -116,7 +118,10 @@ static int deliver_exception(struct vcpu *v)
 	apply_payload(v);
 	e->pending = false;
 	v->mmio_reads = v->mmio_read_next = v->mmio_writes = 0;
-	return deliver(v, vector, true, has_error, error);
+	if (!deliver(v, vector, true, has_error, error))
+		return 0;
+	e->pending = true;
+	return -EFAULT;
 }
 
 static bool smi_due(struct vcpu *v)
@@ -124,12 +129,29 @@ static bool smi_due(struct vcpu *v)
 	return v->smi_pending && !v->smm && !v->irq_shadow;
 }
 
+/* One whose delivery has begun comes again until it is delivered. */
+static int deliver_begun_nmi(struct vcpu *v)
+{
+	int r = deliver(v, EXC_NMI, false, false, 0);
+
+	v->nmi.injected = r != 0;
+	return r;
+}
+
+static int deliver_begun_interrupt(struct vcpu *v)
+{
+	int r = deliver(v, v->intr.vector, false, false, 0);
+
+	v->intr.injected = r != 0;
+	return r;
+}
+
 static int deliver_nmi(struct vcpu *v)
 {
 	__atomic_fetch_sub(&v->nmi.pending, 1, __ATOMIC_SEQ_CST);
 	v->nmi.masked = true;
 	v->stat.nmi_injections++;
-	return deliver(v, EXC_NMI, false, false, 0);
+	return deliver_begun_nmi(v);
 }
 
 static int deliver_interrupt(struct vcpu *v)
@@ -150,7 +172,9 @@ static int deliver_interrupt(struct vcpu *v)
 	v->stat.irq_injections++;
 	/* Another may wait behind it. */
 	v->irq_blocked = true;
-	return deliver(v, (u8)vector, false, false, 0);
+	v->intr.vector = (u8)vector;
+	v->intr.soft = false;
+	return deliver_begun_interrupt(v);
 }
 
 static int shutdown(struct vcpu *v)
@@ -162,16 +186,18 @@ static int shutdown(struct vcpu *v)
 
 int events_deliver(struct vcpu *v)
 {
-	for (int i = 0; v->exc.pending && i < 4; i++)
-		deliver_exception(v);
+	int r = 0;
+
+	for (int i = 0; v->exc.pending && i < 4 && !r; i++)
+		r = deliver_exception(v);
+	if (r)
+		return r;
 	if (v->triple_fault)
 		return shutdown(v);
 	if (v->intr.injected) {	/* user space restored it half delivered */
-		v->intr.injected = false;
-		deliver(v, v->intr.vector, false, false, 0);
+		r = deliver_begun_interrupt(v);
 	} else if (v->nmi.injected) {
-		v->nmi.injected = false;
-		deliver(v, EXC_NMI, false, false, 0);
+		r = deliver_begun_nmi(v);
 	} else if (smi_due(v)) {
 		v->smi_pending = false;
 		v->smi_count++;
@@ -180,11 +206,11 @@ int events_deliver(struct vcpu *v)
 		v->irq_blocked = true;
 	} else if (__atomic_load_n(&v->nmi.pending, __ATOMIC_SEQ_CST) && !v->nmi.masked &&
 		   !v->irq_shadow) {
-		deliver_nmi(v);
+		r = deliver_nmi(v);
 	} else {
-		deliver_interrupt(v);
+		r = deliver_interrupt(v);
 	}
-	return v->triple_fault ? shutdown(v) : 0;
+	return v->triple_fault ? shutdown(v) : r;
 }
 
 int debug_exit(struct vcpu *v)

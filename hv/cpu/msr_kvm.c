@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * KVM's own MSRs: the clock, steal time, PV EOI, and those of features that are
- * not offered, which may only be switched off (KVM documentation x86/msr).
+ * KVM's own MSRs: the clock, steal time, PV EOI, asynchronous page faults, HLT
+ * polling (KVM documentation x86/msr).
  */
 #include "../irq/irq.h"
 #include "msr.h"
@@ -53,7 +53,12 @@ int msr_kvm_get(struct vcpu *v, u32 index, u64 *val)
 		*val = v->kvm_pv_eoi;
 		return 0;
 	case MSR_KVM_ASYNC_PF_EN:
-	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
+		*val = v->kvm_async_pf;
+		return 0;
+	case MSR_KVM_ASYNC_PF_INT:
+		*val = v->kvm_async_pf_int;
+		return 0;
+	case MSR_KVM_ASYNC_PF_ACK:
 		*val = 0;
 		return 0;
 	}
@@ -91,9 +96,11 @@ int msr_kvm_set(struct vcpu *v, u32 index, u64 val, bool host)
 			return !!(val & 2);
 		return pv_eoi_set(v, val);
 	case MSR_KVM_ASYNC_PF_EN:
-		/* Not offered: it may only be switched off. */
-		return val & 1;
-	case MSR_KVM_ASYNC_PF_INT ... MSR_KVM_ASYNC_PF_ACK:
+		return async_pf_set(v, val);
+	case MSR_KVM_ASYNC_PF_INT:
+		return async_pf_set_vector(v, val);
+	case MSR_KVM_ASYNC_PF_ACK:
+		async_pf_ack(v, val);
 		return 0;
 	}
 	return MSR_UNKNOWN;

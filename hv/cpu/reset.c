@@ -78,6 +78,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	reset_events(v);
 	reset_segments(v);
 	v->kvm_async_pf = v->kvm_async_pf_int = 0;
+	v->apf_wake = v->apf_told = false;
 	v->kvm_steal_time = 0;
 	v->kvm_system_time = 0;
 	host_memset(v->gpr, 0, sizeof(v->gpr));

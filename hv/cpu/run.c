@@ -64,6 +64,14 @@ static bool wakes(struct vcpu *v)
 	return false;
 }
 
+static void take_events(struct vcpu *v, u32 r)
+{
+	if (r & REQ_UNHALT)
+		v->pv_unhalted = true;
+	if (r & REQ_SMI)
+		v->smi_pending = true;
+}
+
 void vcpu_take_requests(struct vcpu *v)
 {
 	u32 r = __atomic_fetch_and(&v->request, REQ_EXIT | REQ_ENGINE, __ATOMIC_SEQ_CST);
@@ -72,10 +80,14 @@ void vcpu_take_requests(struct vcpu *v)
 		vcpu_flush(v);
 	if (r & REQ_CLOCK)
 		pvclock_update(v);
-	if (r & REQ_UNHALT)
-		v->pv_unhalted = true;
-	if (r & REQ_SMI)
-		v->smi_pending = true;
+	if (r & REQ_ASYNC_PF)
+		async_pf_tell(v);
+	take_events(v, r);
+}
+
+void vcpu_take_events(struct vcpu *v)
+{
+	take_events(v, __atomic_fetch_and(&v->request, ~(REQ_UNHALT | REQ_SMI), __ATOMIC_SEQ_CST));
 }
 
 static void sleep_until_woken(struct vcpu *v)
@@ -105,15 +117,17 @@ static u64 halt_poll_ns(const struct vcpu *v)
 /* Blocks until v is runnable: 0, or -EINTR. */
 static int block(struct vcpu *v)
 {
-	u64 poll_end = host_monotonic_ns() + halt_poll_ns(v);
+	u64 start = host_monotonic_ns(), poll_end = start + halt_poll_ns(v);
+	int r;
 
 	v->stat.halt_exits++;
 	for (;;) {
 		vcpu_take_requests(v);
-		if (wakes(v))
-			return 0;
-		if (must_exit(v))
-			return -EINTR;
+		r = wakes(v) ? 0 : must_exit(v) ? -EINTR : 1;
+		if (r <= 0) {
+			v->stat.halt_wait_ns += host_monotonic_ns() - start;
+			return r;
+		}
 		if (host_monotonic_ns() < poll_end)
 			host_cpu_relax();
 		else
@@ -362,7 +376,6 @@ int vcpu_run(struct vcpu *v)
 	if (!v->lapic && vcpu_set_cr8(v, v->run->cr8))
 		return -EINVAL;
 	host_signal_enter(kick, v, v->sigmask_set ? &v->sigmask : NULL);
-	__atomic_store_n(&v->thread, host_gettid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	v->vm->engine->entered(v);
 	steal_time_start(v);
@@ -380,7 +393,6 @@ int vcpu_run(struct vcpu *v)
 	steal_time_stop(v);
 	publish(v);
 	__atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&v->thread, 0, __ATOMIC_RELAXED);
 	host_signal_leave();
 	__atomic_fetch_and(&v->request, ~REQ_EXIT, __ATOMIC_SEQ_CST);
 	return r;

@@ -9,7 +9,8 @@
 
 /*
  * Delivers what may be delivered now: exceptions first, then NMIs, then
- * interrupts. 0: run the guest; 1: leave to user space, v->run says why.
+ * interrupts. 0: run the guest; 1: leave to user space, v->run says why;
+ * -EFAULT: guest memory that is wanted for it is gone.
  */
 int events_deliver(struct vcpu *v);
 
@@ -18,6 +19,12 @@ int debug_exit(struct vcpu *v);
 
 /* Takes requests of other threads; REQ_EXIT and the engine's stay. */
 void vcpu_take_requests(struct vcpu *v);
+
+/*
+ * Those alone that are part of the state that user space asks for: nothing that
+ * changes the guest's memory, which is being saved with it.
+ */
+void vcpu_take_events(struct vcpu *v);
 
 /* Forgets address translations and what hangs on memory slots. */
 void vcpu_flush(struct vcpu *v);

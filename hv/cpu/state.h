@@ -167,6 +167,8 @@ u64 host_arch_capabilities(void);
 
 #define TSC_SCALE_ONE BIT64(48)
 
+/* What KVM_SET_TSC_KHZ takes; 0 stands for the host's rate. */
+bool tsc_khz_valid(u32 khz);
 /* 0 or -EINVAL. */
 int vcpu_set_tsc_khz(struct vcpu *v, u32 khz);
 /* User space writes the guest's TSC: synchronises vCPUs as KVM does. */
@@ -190,6 +192,12 @@ void steal_time_start(struct vcpu *v);
 void steal_time_stop(struct vcpu *v);
 void steal_time_poll(struct vcpu *v);
 int steal_time_set(struct vcpu *v, u64 val);
+
+/* Asynchronous page faults (cpu/async_pf.c): the MSRs, 0 or 1; and REQ_ASYNC_PF. */
+int async_pf_set(struct vcpu *v, u64 val);
+int async_pf_set_vector(struct vcpu *v, u64 val);
+void async_pf_ack(struct vcpu *v, u64 val);
+void async_pf_tell(struct vcpu *v);
 
 /* A new vCPU's MSRs and registers. */
 void vcpu_power_up(struct vcpu *v);

@@ -49,6 +49,12 @@ static bool within_tolerance(u32 khz, u32 host)
 	return khz >= host - slack && khz <= host + slack;
 }
 
+/* The ratio stays below 256, so that the scale is below 2^56. */
+bool tsc_khz_valid(u32 khz)
+{
+	return khz < MIN(host_tsc_khz() * 256ull, 0x7fffffffull);
+}
+
 int vcpu_set_tsc_khz(struct vcpu *v, u32 khz)
 {
 	u32 host = host_tsc_khz();
@@ -56,8 +62,7 @@ int vcpu_set_tsc_khz(struct vcpu *v, u32 khz)
 
 	if (!khz)
 		khz = host;
-	/* ratio = khz / host: below 256, so that the scale is below 2^56. */
-	if (khz / 256 >= host || khz < host / 65536)
+	if (!tsc_khz_valid(khz))
 		return -EINVAL;
 	v->tsc_khz = khz;
 	if (within_tolerance(khz, host))

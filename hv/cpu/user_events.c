@@ -52,7 +52,7 @@ static void get_exception(struct vcpu *v, struct kvm_vcpu_events *e)
 void vcpu_get_events(struct vcpu *v, struct kvm_vcpu_events *e)
 {
 	host_memset(e, 0, sizeof(*e));
-	vcpu_take_requests(v);
+	vcpu_take_events(v);
 	get_exception(v, e);
 	e->interrupt.injected = v->intr.injected && !v->intr.soft;
 	e->interrupt.nr = v->intr.vector;
@@ -151,7 +151,7 @@ int vcpu_set_events(struct vcpu *v, struct kvm_vcpu_events *e)
 
 int vcpu_get_mp_state(struct vcpu *v, struct kvm_mp_state *s)
 {
-	vcpu_take_requests(v);
+	vcpu_take_events(v);
 	if (v->lapic)
 		lapic_accept_events(v);
 	s->mp_state = v->mp_state;

@@ -121,6 +121,7 @@ struct dtable {
 #define REQ_CLOCK BIT(5)	/* kvmclock must be written anew */
 #define REQ_UNHALT BIT(6)	/* another vCPU's kick out of HLT (KVM_HC_KICK_CPU) */
 #define REQ_SMI BIT(7)
+#define REQ_ASYNC_PF BIT(8)	/* the guest may be told that pages are there */
 
 /* Exits to user space that the instruction under way asks for, when it has retired. */
 #define WANT_IOAPIC_EOI BIT(0)	/* of v->eoi_vector */
@@ -163,10 +164,13 @@ struct vcpu {
 	u32 sysflags;		/* RFLAGS without arithmetic flags, IF and the fixed bit */
 	u8 cpl;
 	bool mode_stale;	/* CRx, EFER, CS, SS.. changed: the engine must look anew */
+	u64 site_save[2];	/* engine */
+	void *data_tlb;		/* engine: its TLB of the present mode */
+	u32 data_rights;	/* engine: mmu_rights() of that mode */
+	u64 share[16];		/* engine: distances of shared TLB checks */
 
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;
-	u64 share[16];		/* engine: distances of shared TLB checks */
 	struct dtable gdt, idt;
 	u64 pdpte[4];		/* PAE: the loaded page-directory pointers */
 
@@ -236,7 +240,6 @@ struct vcpu {
 	int fd;
 	struct host_mutex lock;	/* held over every vCPU ioctl */
 	u32 running;		/* atomic: 1 while the thread is inside the engine */
-	u32 thread;		/* kernel id of the thread in KVM_RUN, 0: none */
 	bool irq_window_open;
 	bool irq_blocked;	/* an event waits for RFLAGS.IF or the shadow's end */
 	u64 debug_dr6;		/* ENGINE_DEBUG: what KVM_EXIT_DEBUG reports */
@@ -256,7 +259,8 @@ struct vcpu {
 
 	struct {
 		u64 exits, io_exits, mmio_exits, irq_injections, halt_exits, hypercalls,
-			insn_emulation, signal_exits, nmi_injections, request_irq_exits;
+			insn_emulation, signal_exits, nmi_injections, request_irq_exits,
+			halt_wait_ns, page_walks;
 	} stat;
 
 	/* MSRs that only cpu/msr.c knows. */
@@ -272,6 +276,7 @@ struct vcpu {
 	/* The instruction that user space completes, and where it goes on: vcpu_skip(). */
 	u64 exit_rip, next_rip;
 	u64 steal_seen, steal_tsc;	/* the thread's run delay (ns) when it was last told */
+	bool apf_wake, apf_told;	/* the guest's tasks are to be woken; it has not acknowledged yet */
 	bool steal_stopped;	/* the guest's memory says that it does not run */
 	bool pv_eoi_pending;	/* irq/pv.c: the guest may end its interrupt in memory */
 	struct stats *stats;	/* vm/stats.c */

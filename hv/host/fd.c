@@ -125,6 +125,21 @@ bool host_is_eventfd(int fd)
 	return r == sizeof(want) - 1 && !host_memcmp(link, want, sizeof(want) - 1);
 }
 
+/* Whatever is no eventfd is never copied, not even for a moment. */
+int host_eventfd_copy(int fd)
+{
+	int copy;
+
+	if (!host_is_eventfd(fd))
+		return SYS2(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : -EINVAL;
+	copy = host_dup(fd);
+	if (copy >= 0 && !host_is_eventfd(copy)) {
+		host_close(copy);
+		return -EINVAL;
+	}
+	return copy;
+}
+
 int host_fd_identity(int fd, u64 *dev, u64 *ino)
 {
 	struct stat st;

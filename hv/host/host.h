@@ -12,7 +12,7 @@
 #ifndef HV_HOST_HOST_H
 #define HV_HOST_HOST_H
 
-#include "types.h"
+#include "guest.h"
 
 /* --- memory -------------------------------------------------------------- */
 
@@ -26,9 +26,16 @@ void host_unmap(void *p, size_t size);
 
 /*
  * Memory for generated code: size bytes mapped writable at *rw and executable
- * at *rx, never both. The descriptor, or -errno with both NULL.
+ * at *rx, never both. 0, or -errno with both NULL.
  */
 int host_code_memory(size_t size, u8 **rw, u8 **rx);
+/*
+ * Names for perf of what lies in such memory (as it is executed): starts the
+ * process's map, or empties it; false when it cannot be written. Then a name,
+ * "kind:address", for each piece. Both may use vectors.
+ */
+bool host_perf_map_start(void);
+void host_perf_map_add(const void *code, size_t size, const char *kind, u64 address);
 
 /* The string instructions instead of the C library's vector code. */
 static inline void host_memcpy(void *d, const void *s, size_t n)
@@ -64,8 +71,6 @@ int host_copy_to_user(u64 dst, const void *src, size_t n);
  */
 int host_copy_from_guest(void *dst, u64 src, size_t n);
 int host_copy_to_guest(u64 dst, const void *src, size_t n);
-/* Exchanges a byte of guest memory atomically: the old value, or -EFAULT. Only in KVM_RUN. */
-int host_guest_swap8(u64 addr, u8 val);
 
 /* True when every page of [hva, hva + size) is mapped in this process. */
 bool host_range_mapped(u64 hva, u64 size);
@@ -196,6 +201,8 @@ int host_eventfd_signal(int fd);
 u64 host_eventfd_take(int fd);
 /* True when fd is an eventfd. */
 bool host_is_eventfd(int fd);
+/* Another descriptor of the eventfd fd; -EINVAL when it is something else. */
+int host_eventfd_copy(int fd);
 /* True when both descriptors are of one eventfd. */
 bool host_same_eventfd(int a, int b);
 /* Another open file of fd's memory file, to read only: descriptor or -errno. */

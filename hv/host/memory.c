@@ -117,9 +117,6 @@ int host_copy_to_user(u64 dst, const void *src, size_t n)
 	return copy_self(SYS_process_vm_writev, (void *)src, dst, n);
 }
 
-/* guest.S */
-int host_guest_move(void *dst, const void *src, size_t n);
-
 int host_copy_from_guest(void *dst, u64 src, size_t n)
 {
 	return host_in_run() ? host_guest_move(dst, (const void *)src, n) :

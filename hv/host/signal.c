@@ -114,8 +114,13 @@ static bool is_function(void (*h)(int, siginfo_t *, void *))
 
 static void trampoline(int sig, siginfo_t *info, void *ucontext);
 
-/* guest.S */
-extern const u8 host_guest_first[], host_guest_end[], host_guest_fault[];
+/* The table of guest.h, which exists even where there is nothing else to put in it. */
+static const struct host_guarded no_instruction
+	__attribute__((section("anykvm_guarded"), used)) = { 0, 0 };
+extern const struct host_guarded __start_anykvm_guarded[]
+	__attribute__((visibility("hidden")));
+extern const struct host_guarded __stop_anykvm_guarded[]
+	__attribute__((visibility("hidden")));
 
 /* --- handling -------------------------------------------------------------- */
 
@@ -143,6 +148,17 @@ static void take_default(int sig, siginfo_t *info)
 		SYS4(SYS_rt_tgsigqueueinfo, SYS0(SYS_getpid), SYS0(SYS_gettid), sig, info);
 }
 
+/* Where an access to guest memory at rip goes on when the memory is gone; 0: it is none. */
+static u64 guarded(u64 rip)
+{
+	const struct host_guarded *g;
+
+	for (g = __start_anykvm_guarded; g < __stop_anykvm_guarded; g++)
+		if ((u64)&g->at + (u64)(s64)g->at == rip)
+			return (u64)&g->to + (u64)(s64)g->to;
+	return 0;
+}
+
 static bool offer_fault(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	static const u8 order[16] = {
@@ -156,8 +172,9 @@ static bool offer_fault(int sig, siginfo_t *info, ucontext_t *uc)
 
 	if (info->si_code <= 0)
 		return false;
-	if ((u64)regs[REG_RIP] - (u64)host_guest_first < (u64)(host_guest_end - host_guest_first)) {
-		regs[REG_RIP] = (greg_t)(u64)host_guest_fault;
+	f.addr = guarded((u64)regs[REG_RIP]);
+	if (f.addr) {
+		regs[REG_RIP] = (greg_t)f.addr;
 		return true;
 	}
 	if (!hook)

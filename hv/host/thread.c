@@ -111,7 +111,8 @@ u32 host_fork_count(void)
 {
 	static u32 installed;
 
-	if (!__atomic_exchange_n(&installed, 1, __ATOMIC_RELAXED))
+	if (unlikely(!__atomic_load_n(&installed, __ATOMIC_RELAXED)) &&
+	    !__atomic_exchange_n(&installed, 1, __ATOMIC_RELAXED))
 		pthread_atfork(NULL, NULL, host_forked);
 	return __atomic_load_n(&forks, __ATOMIC_RELAXED);
 }

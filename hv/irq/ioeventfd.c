@@ -189,11 +189,11 @@ int ioeventfd_assign(struct vm *vm, const struct kvm_ioeventfd *a)
 	e.len = a->len;
 	e.pio = !!(a->flags & KVM_IOEVENTFD_FLAG_PIO);
 	e.any = !(a->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-	e.fd = a->fd < 0 ? -EBADF : host_dup(a->fd);
+	e.fd = host_eventfd_copy(a->fd);
 	if (e.fd < 0)
 		return e.fd;
 	t = table(vm);
-	err = !host_is_eventfd(e.fd) ? -EINVAL : !t ? -ENOMEM : 0;
+	err = t ? 0 : -ENOMEM;
 	if (!err) {
 		host_mutex_lock(&t->lock);
 		err = remove ? remove_entry(t, &e) : insert(t, &e);

@@ -92,18 +92,6 @@ static void shut_down(struct irqfd *f)
 	release(f);
 }
 
-/* A descriptor of ours for the caller's eventfd, or -errno. */
-static int copy_eventfd(int fd)
-{
-	int copy = fd < 0 ? -EBADF : host_dup(fd);
-
-	if (copy >= 0 && !host_is_eventfd(copy)) {
-		host_close(copy);
-		return -EINVAL;
-	}
-	return copy;
-}
-
 static struct irqfds *table(struct vm *vm)
 {
 	struct irqfds *t = __atomic_load_n(&vm->irqfds, __ATOMIC_SEQ_CST), *none = NULL;
@@ -159,12 +147,12 @@ static int open_irqfd(struct vm *vm, const struct kvm_irqfd *a, struct irqfd *f)
 	f->vm = vm;
 	f->gsi = a->gsi;
 	f->resample_fd = -1;
-	f->fd = copy_eventfd((int)a->fd);
+	f->fd = host_eventfd_copy((int)a->fd);
 	if (f->fd < 0)
 		return f->fd;
 	if (!(a->flags & KVM_IRQFD_FLAG_RESAMPLE))
 		return 0;
-	f->resample_fd = copy_eventfd((int)a->resamplefd);
+	f->resample_fd = host_eventfd_copy((int)a->resamplefd);
 	return f->resample_fd < 0 ? f->resample_fd : 0;
 }
 
@@ -192,7 +180,7 @@ static int assign(struct vm *vm, const struct kvm_irqfd *a)
 static int deassign(struct vm *vm, const struct kvm_irqfd *a)
 {
 	struct irqfds *t = table(vm);
-	int fd = copy_eventfd((int)a->fd);
+	int fd = host_eventfd_copy((int)a->fd);
 	struct irqfd *f;
 
 	if (fd < 0)

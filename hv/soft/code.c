@@ -4,8 +4,8 @@
  * address and mode, links between them, and the watch over the guest memory
  * that was translated.
  *
- * The cache is one memfd mapped twice, writable and executable. Space is
- * handed out upwards and taken back all at once, when no vCPU is inside.
+ * The cache is shared memory mapped twice, writable and executable. Space is
+ * handed out upwards and taken back all at once, when no vCPU runs.
  * soft_vm.lock guards all of this but two things that run without: lookups
  * (blocks are published whole, and stay readable until the next reset) and
  * the jumps that links patch, which are single aligned stores.
@@ -81,8 +81,10 @@ static void cover(struct code_page *cp, u32 off, const u8 *host, u32 len)
 		u32 from = MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK;
 		u32 to = MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK;
 
+		/* Where the memory is gone the copy is not of what it will be. */
 		if (!cp->bytes[c])
-			host_memcpy(cp->copy + c * PAGE_CHUNK, host + c * PAGE_CHUNK, PAGE_CHUNK);
+			host_guest_move(cp->copy + c * PAGE_CHUNK, host + c * PAGE_CHUNK,
+					PAGE_CHUNK);
 		cp->bytes[c] |= byte_mask(from, to);
 	}
 }
@@ -224,7 +226,7 @@ void soft_link(struct vcpu *v, struct exit_link *l, struct block *to)
 
 	if (l->to || to->dead || l->from->dead || to->gpa2)
 		return;
-	if (l->flags && to->flags_live) {
+	if (x_flags_must_move(l->at, to)) {
 		patch(l->flags_jump, target);
 		target = l->flags;
 	}
@@ -306,6 +308,8 @@ static bool kill_blocks(struct code_page *cp, u32 off, u32 len)
 
 static void page_drop(struct vm *vm, struct code_page *cp, u32 off, u32 len)
 {
+	if (soft_running)
+		soft_cpu(soft_running)->stats.dropped_pages++;
 	if (cp->dropped++ < PRECISE_AFTER) {
 		off = 0;
 		len = (u32)PAGE_SIZE;
@@ -332,6 +336,8 @@ void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)
 		struct code_page *cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_SEQ_CST) : NULL;
 
 		if (cp && overlaps(cp, off, n)) {
+			if (soft_running)
+				soft_cpu(soft_running)->stats.code_writes++;
 			soft_lock(s);
 			if (ps->code == cp)
 				page_drop(vm, cp, off, n);
@@ -359,6 +365,40 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot)
 	forget_targets(vm);
 }
 
+/* What has changed of a chunk: all ones where the memory is gone. */
+static u64 chunk_changes(const u8 *host, const u8 *copy)
+{
+	u64 diff = 0, now;
+
+	for (u32 i = 0; i < PAGE_CHUNK; i += 8) {
+		if (unlikely(host_guest_load(host + i, 8, &now)))
+			return ~0ull;
+		diff |= now ^ *(const u64 *)(copy + i);
+	}
+	return diff;
+}
+
+static void page_compare(struct vcpu *v, struct code_page *cp, const u8 *host, u64 gen)
+{
+	u8 now[PAGE_CHUNK];
+
+	for (u32 c = 0; c < ARRAY_SIZE(cp->bytes); c++) {
+		u8 *was = cp->copy + c * PAGE_CHUNK;
+
+		if (!cp->bytes[c] || !chunk_changes(host + c * PAGE_CHUNK, was))
+			continue;
+		if (host_guest_move(now, host + c * PAGE_CHUNK, PAGE_CHUNK))
+			host_memset(now, 0, PAGE_CHUNK);
+		for (u32 i = 0; i < PAGE_CHUNK; i++)
+			if ((cp->bytes[c] >> i & 1) && now[i] != was[i]) {
+				page_drop(v->vm, cp, 0, (u32)PAGE_SIZE);
+				return;
+			}
+		host_memcpy(was, now, PAGE_CHUNK);
+	}
+	cp->write_gen = gen;
+}
+
 void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 {
 	struct soft_vm *s = soft_vm(v->vm);
@@ -367,25 +407,7 @@ void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 	if (cp->write_gen == gen)
 		return;
 	soft_lock(s);
-	for (u32 c = 0; c < ARRAY_SIZE(cp->bytes); c++) {
-		const u64 *now = (const u64 *)(host + c * PAGE_CHUNK);
-		u64 *was = (u64 *)(cp->copy + c * PAGE_CHUNK), diff = 0;
-
-		if (!cp->bytes[c])
-			continue;
-		for (u32 i = 0; i < PAGE_CHUNK / 8; i++)
-			diff |= now[i] ^ was[i];
-		if (!diff)
-			continue;
-		for (u32 i = 0; i < PAGE_CHUNK; i++)
-			if ((cp->bytes[c] >> i & 1) && ((const u8 *)now)[i] != ((u8 *)was)[i]) {
-				page_drop(v->vm, cp, 0, (u32)PAGE_SIZE);
-				goto out;
-			}
-		host_memcpy(was, now, PAGE_CHUNK);
-	}
-	cp->write_gen = gen;
-out:
+	page_compare(v, cp, host, gen);
 	host_mutex_unlock(&s->lock);
 }
 
@@ -416,28 +438,73 @@ static void free_pages(struct soft_vm *s)
 	s->pages = NULL;
 }
 
-/* Empties the cache. Under the lock; v is not inside translated code. */
-void soft_code_reset(struct vcpu *self)
+/* Empties the cache. Under the lock; nobody runs. */
+static void reset(struct vcpu *self)
+{
+	struct soft_vm *s = soft_vm(self->vm);
+
+	forget_targets(self->vm);
+	free_pages(s);
+	s->used = s->start;
+	s->cold_used = s->middle;
+	s->meta_used = 0;
+	s->index_count = 0;
+	s->far_used = 0;
+	soft_cpu(self)->stats.cache_flushes++;
+}
+
+static void wait_until_out(struct vcpu *v)
+{
+	while (__atomic_load_n(&soft_cpu(v)->in_run, __ATOMIC_SEQ_CST))
+		host_yield();
+}
+
+/*
+ * Blocks and what describes them are used without the lock by who is in
+ * soft_run(), so all others leave it first; soft_enter_run() lets nobody in.
+ */
+void soft_code_empty(struct vcpu *self)
 {
 	struct vm *vm = self->vm;
 	struct soft_vm *s = soft_vm(vm);
 	u32 n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
+	bool mine;
 
+	host_mutex_lock(&s->lock);
+	mine = s->full && !s->emptying;
+	if (mine)
+		__atomic_store_n(&s->emptying, 1, __ATOMIC_SEQ_CST);
+	host_mutex_unlock(&s->lock);
+	if (!mine)
+		return;
 	for (u32 i = 0; i < n; i++) {
 		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
 
-		if (v) {
-			mail(v, 0, true);
-			if (v != self)	/* who leaves cannot come back before the lock is free */
-				wait_outside(v);
+		if (v && v != self) {
+			vcpu_request(v, REQ_ENGINE);
+			wait_until_out(v);
 		}
 	}
-	free_pages(s);
-	s->used = s->start;
-	s->meta_used = 0;
-	s->index_count = 0;
-	s->generation++;
-	soft_cpu(self)->stats.cache_flushes++;
+	host_mutex_lock(&s->lock);
+	reset(self);
+	__atomic_store_n(&s->full, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->emptying, 0, __ATOMIC_SEQ_CST);
+	host_mutex_unlock(&s->lock);
+}
+
+void soft_enter_run(struct vcpu *v)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+
+	for (;;) {
+		__atomic_store_n(&c->in_run, 1, __ATOMIC_SEQ_CST);
+		if (likely(!__atomic_load_n(&s->emptying, __ATOMIC_SEQ_CST)))
+			return;
+		__atomic_store_n(&c->in_run, 0, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&s->emptying, __ATOMIC_SEQ_CST))
+			host_yield();
+	}
 }
 
 static void pad(struct soft_vm *s, enum thunk t, const u8 *to)
@@ -452,14 +519,20 @@ static void pad(struct soft_vm *s, enum thunk t, const u8 *to)
 
 static void pads(struct soft_vm *s)
 {
-	pad(s, THUNK_TLB, soft_thunk_tlb);
 	pad(s, THUNK_HELPER, soft_thunk_helper);
 	pad(s, THUNK_LINK_MEM, soft_thunk_link_mem);
 	pad(s, THUNK_LINK_HOST, soft_thunk_link_host);
 	pad(s, THUNK_JC_MISS, soft_thunk_jc_miss);
+	pad(s, THUNK_FAR_MEM, soft_thunk_far_mem);
+	pad(s, THUNK_FAR_HOST, soft_thunk_far_host);
 	pad(s, THUNK_EXIT_MEM, soft_thunk_exit_mem);
 	pad(s, THUNK_EXIT_HOST, soft_thunk_exit_host);
+	for (int m = 0; m < MMU_COUNT; m++)
+		pad(s, THUNK_JC_WAY1 + m, soft_jc_thunks[m]);
+	for (int i = 0; i < SITE_CLASSES * MMU_COUNT; i++)
+		pad(s, THUNK_SITE + i, soft_site_thunks[i]);
 	s->used = s->start = THUNK_COUNT * PAD;
+	s->cold_used = s->middle = ALIGN_UP(s->size / 5 * 2, PAGE_SIZE);
 }
 
 int soft_code_init(struct vm *vm)
@@ -471,13 +544,14 @@ int soft_code_init(struct vm *vm)
 	vm->engine_data = s;
 	s->size = CACHE_SIZE;
 	s->meta_size = META_SIZE;
-	s->fd = host_code_memory(s->size, &s->rw, &s->rx);
+	host_code_memory(s->size, &s->rw, &s->rx);
 	s->meta = host_map(s->meta_size);
 	s->scratch = host_map(soft_scratch_size());
 	s->insn_scratch = host_map(soft_insn_scratch_size());
 	s->code_scratch = host_map(2 * PAGE_SIZE);
 	s->index = host_map(INDEX_SIZE);
-	if (s->fd < 0 || !s->meta || !s->index || !s->scratch || !s->insn_scratch || !s->code_scratch) {
+	s->far_stub = host_map(FAR_SLOTS * sizeof(*s->far_stub));
+	if (!s->rw || !s->meta || !s->index || !s->far_stub || !s->scratch || !s->insn_scratch || !s->code_scratch) {
 		soft_code_destroy(vm);
 		return -ENOMEM;
 	}
@@ -486,6 +560,7 @@ int soft_code_init(struct vm *vm)
 	soft_exact_flags = host_option("exact-flags");
 	soft_no_sharing = host_option("no-sharing");
 	soft_fault_init();
+	soft_stats_init(s);
 	return 0;
 }
 
@@ -496,10 +571,9 @@ void soft_code_destroy(struct vm *vm)
 	if (!s)
 		return;
 	free_pages(s);
-	if (s->fd >= 0) {
+	if (s->rw) {
 		host_unmap(s->rw, s->size);
 		host_unmap(s->rx, s->size);
-		host_close(s->fd);
 	}
 	if (s->meta)
 		host_unmap(s->meta, s->meta_size);
@@ -511,6 +585,8 @@ void soft_code_destroy(struct vm *vm)
 		host_unmap(s->code_scratch, 2 * PAGE_SIZE);
 	if (s->index)
 		host_unmap(s->index, INDEX_SIZE);
+	if (s->far_stub)
+		host_unmap(s->far_stub, FAR_SLOTS * sizeof(*s->far_stub));
 	host_free(s);
 	vm->engine_data = NULL;
 }

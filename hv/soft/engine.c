@@ -9,7 +9,7 @@
 
 #include "mmu/mmu.h"
 #include "soft.h"
-#include "translate/offsets.h"
+#include "translate/far.h"
 
 #define STACK_SIZE (128ul << 10)
 #define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
@@ -26,17 +26,32 @@ ASSERT_AT(gpr, OFF_GPR);
 ASSERT_AT(seg, OFF_SEG);
 ASSERT_AT(rip, OFF_RIP);
 ASSERT_AT(sysflags, OFF_SYSFLAGS);
+ASSERT_AT(site_save, OFF_SITE_SAVE);
+#define ASSERT_CPU(field, off) \
+	_Static_assert(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, field) == (off), #field)
+ASSERT_CPU(tlb, OFF_TLB);
+ASSERT_CPU(site, OFF_SITE);
+ASSERT_CPU(site_list, OFF_SITE_LIST);
+ASSERT_CPU(site_count, OFF_SITE_COUNT);
+ASSERT_CPU(site_pages, OFF_SITE_PAGES);
+ASSERT_CPU(jc, OFF_JC);
+ASSERT_CPU(far, OFF_FAR);
+_Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
+_Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");
+_Static_assert(MISS_GROUP == SITE_GROUP_BIT << 8, "group");
+_Static_assert(THUNK_COUNT <= THUNK_MAX, "thunks");
 _Static_assert(sizeof(struct seg) == SIZEOF_SEG, "seg");
-_Static_assert(SOFT_LINK == 5 && SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
+_Static_assert(SOFT_LINK == 5 && SOFT_FAR == 15 && SOFT_GROUP == 16 &&
+	        SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
 
 void soft_lock(struct soft_vm *s)
 {
 	struct soft_cpu *c = soft_running ? soft_cpu(soft_running) : NULL;
+	/* While an event is delivered the vCPU is outside already. */
+	u32 inside = c ? __atomic_exchange_n(&c->in_code, 0, __ATOMIC_SEQ_CST) : 0;
 
-	if (c)
-		__atomic_store_n(&c->in_code, 0, __ATOMIC_SEQ_CST);
 	host_mutex_lock(&s->lock);
-	if (c)
+	if (inside)
 		__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -48,7 +63,7 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 	struct soft_cpu *c = soft_cpu(v);
 	u64 gpa = e->gpa + (linear & ~PAGE_MASK);
 	u8 *host = e->host, *host2 = NULL;
-	u64 gpa2 = 0;
+	u64 gpa2 = 0, start;
 	struct code_page *cp;
 	struct block *b;
 
@@ -56,35 +71,38 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 		soft_fpu_put(v);
 	for (int tries = 0; tries < 4; tries++) {
 		soft_lock(s);
+		start = soft_clock();
 		cp = soft_code_page(v, gpa);
 		b = cp ? soft_block_find(cp, gpa, mode) : NULL;
 		if (b && b->gpa2 && b->gpa2 != gpa2)
 			b = NULL;
 		if (!b && cp)
 			b = soft_translate(v, gpa, host, gpa2, host2, mode);
+		c->stats.translate_time += soft_clock() - start;
 		if (b && b != SOFT_STRADDLES && !b->listed) {
 			b->listed = true;
 			soft_block_add(v, cp, b, host, host2);
-			c->stats.translations++;
-			c->stats.translated_insns += b->insns;
+			soft_stats_block(v, b);
 		}
-		if (!b)
-			soft_code_reset(v);
+		if (cp && !b && !c->gone)
+			__atomic_store_n(&s->full, 1, __ATOMIC_SEQ_CST);
 		host_mutex_unlock(&s->lock);
+		if (!b)
+			return NULL;
 		if (b == SOFT_STRADDLES) {
 			e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
 			if (!e || !e->host)
 				return NULL;
 			gpa2 = e->gpa;
 			host2 = e->host;
-		} else if (b) {
+		} else {
 			return b;
 		}
 	}
 	return NULL;
 }
 
-struct block *soft_find(struct vcpu *v, u32 mode)
+static struct block *find(struct vcpu *v, u32 mode)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	u64 linear = v->rip + c->cs_base;
@@ -114,8 +132,9 @@ struct block *soft_find(struct vcpu *v, u32 mode)
 		if (!next)
 			return NULL;
 		ps = soft_page(v, b->gpa2);
-		if (ps && ps->code && next->host)
-			soft_page_verify(v, ps->code, next->host);
+		cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
+		if (cp && next->host)
+			soft_page_verify(v, cp, next->host);
 		if (next->gpa != b->gpa2 || b->dead)
 			b = NULL;
 		e = soft_itlb(v, linear);
@@ -124,6 +143,16 @@ struct block *soft_find(struct vcpu *v, u32 mode)
 	}
 	c->stats.lookups++;
 	return b ? b : translate(v, e, linear, mode);
+}
+
+struct block *soft_find(struct vcpu *v, u32 mode)
+{
+	struct soft_stats *st = &soft_cpu(v)->stats;
+	u64 start = soft_clock(), translating = st->translate_time;
+	struct block *b = find(v, mode);
+
+	st->lookup_time += soft_clock() - start - (st->translate_time - translating);
+	return b;
 }
 
 enum soft_exit soft_go(struct vcpu *v, u8 *code)
@@ -139,7 +168,7 @@ static u8 *code_for_rip(struct vcpu *v, struct block **found)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	int m = MODE_MMU(c->mode);
-	struct jc_entry *j = &c->jc[m][jc_index(v->rip)];
+	struct jc_entry *j = &c->jc[m][0][jc_index(0, v->rip)];
 	struct block *b;
 
 	*found = NULL;
@@ -177,11 +206,14 @@ static void instruction_done(struct vcpu *v)
 u32 soft_helper(struct vcpu *v, struct helper_call *h)
 {
 	struct soft_cpu *c = soft_cpu(v);
+	u64 start;
 	enum emu e;
 
 	v->rip = rip_trunc(c, v->code_delta + (u64)h->gpa32);
-	c->stats.helpers++;
+	c->stats.helpers[h->in.mnemonic]++;
+	start = soft_clock();
 	e = h->fn(v, &h->in);
+	c->stats.helper_time += soft_clock() - start;
 	if (e == EMU_NEXT) {
 		v->rip = rip_trunc(c, v->rip + h->in.len);
 		instruction_done(v);
@@ -228,6 +260,23 @@ static enum verdict internal_error(struct vcpu *v, enum engine_exit *out)
 	return LEAVE;
 }
 
+/* soft_find() had nothing. */
+static enum verdict no_code(struct vcpu *v, enum engine_exit *out)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	*out = ENGINE_REQUEST;
+	if (v->exc.pending)
+		return LEAVE;
+	if (soft_vm(v->vm)->full)	/* emptied before anything else is done */
+		return GO_ON;
+	if (!c->gone)
+		return internal_error(v, out);
+	c->gone = false;
+	*out = ENGINE_EFAULT;
+	return LEAVE;
+}
+
 static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit *out)
 {
 	*out = ENGINE_REQUEST;
@@ -254,22 +303,25 @@ static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit
 		instruction_done(v);
 		*out = ENGINE_HALT;
 		return LEAVE;
+	case EMU_GONE:
+		soft_cpu(v)->gone = false;
+		*out = ENGINE_EFAULT;
+		return LEAVE;
 	default:
 		return internal_error(v, out);
 	}
 }
 
-static void link_to(struct vcpu *v, struct exit_link *l, u32 generation)
+static void link_to(struct vcpu *v, struct exit_link *l)
 {
 	struct soft_vm *s = soft_vm(v->vm);
-	struct soft_cpu *c = soft_cpu(v);
 	struct block *b;
 
-	b = soft_find(v, c->mode);
+	b = soft_find(v, l->mode);
 	if (!b)
 		return;
 	soft_lock(s);
-	if (s->generation == generation && (b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
+	if ((b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
 		if (b->gpa2)
 			x_far_link(s, l);
 		else
@@ -293,20 +345,16 @@ static void undo_branch(struct vcpu *v)
 	vcpu_raise_error(v, EXC_GP, 0);
 }
 
-static enum verdict go_plain(struct vcpu *v, enum engine_exit *out);
-
 static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u32 generation = soft_vm(v->vm)->generation;
 
 	c->stats.exits[why & 15]++;
 	*out = ENGINE_REQUEST;
-	if (why != SOFT_LINK && why != SOFT_HELPER)
+	if (why != SOFT_LINK && why != SOFT_FAR && why != SOFT_HELPER)
 		v->rip = rip_trunc(c, v->rip);
 	switch (why) {
 	case SOFT_POLL:
-		c->stats.polls++;
 		return GO_ON;
 	case SOFT_NEXT:
 		instruction_done(v);
@@ -320,13 +368,19 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		return GO_ON;
 	case SOFT_REFETCH:
 		return GO_ON;
-	case SOFT_PLAIN:
-		return go_plain(v, out);
 	case SOFT_LINK: {
 		struct exit_link *l = (struct exit_link *)(uintptr_t)v->scratch[0];
 
 		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
-		link_to(v, l, generation);
+		link_to(v, l);
+		c->gone = false;	/* the look-up that follows tells */
+		return v->exc.pending ? LEAVE : GO_ON;
+	}
+	case SOFT_FAR: {
+		struct far_jump *f = (struct far_jump *)(uintptr_t)v->scratch[0];
+
+		v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
+		soft_far_link(v, f);
 		return v->exc.pending ? LEAVE : GO_ON;
 	}
 	case SOFT_ODD:
@@ -359,16 +413,6 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 	default:
 		return internal_error(v, out);
 	}
-}
-
-/* From here on in a translation without shared checks. */
-static enum verdict go_plain(struct vcpu *v, enum engine_exit *out)
-{
-	struct block *b = soft_find(v, soft_cpu(v)->mode | MODE_PLAIN);
-
-	if (!b)
-		return v->exc.pending ? LEAVE : internal_error(v, out);
-	return came_back(v, soft_go(v, b->indirect), out);
 }
 
 /* --- one instruction at a time: interrupt shadow, TF, breakpoints ----------------- */
@@ -435,7 +479,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 		return break_at(v, hit, out);
 	b = soft_find(v, c->mode | MODE_ONE);
 	if (!b)
-		return v->exc.pending ? LEAVE : internal_error(v, out);
+		return no_code(v, out);
 	if (breaks)
 		soft_watch_before(v, b->one, &w);
 	v->sysflags &= ~X86_FL_RF;
@@ -463,6 +507,9 @@ static void go_in(struct vcpu *v)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct soft_cpu *c = soft_cpu(v);
 
+	soft_enter_run(v);
+	if (unlikely(!c->far_ready))
+		soft_far_first_run(v);
 	soft_running = v;
 	__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&c->mail, __ATOMIC_SEQ_CST))) {
@@ -475,6 +522,7 @@ static void go_in(struct vcpu *v)
 static void go_out(struct vcpu *v)
 {
 	__atomic_store_n(&soft_cpu(v)->in_code, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&soft_cpu(v)->in_run, 0, __ATOMIC_SEQ_CST);
 	soft_running = NULL;
 }
 
@@ -491,11 +539,8 @@ static enum verdict once(struct vcpu *v, enum engine_exit *out)
 	if (unlikely(must_step(v)))
 		return step(v, out);
 	code = code_for_rip(v, &b);
-	if (!code) {
-		if (v->exc.pending)
-			return LEAVE;
-		return internal_error(v, out);
-	}
+	if (!code)
+		return no_code(v, out);
 	return came_back(v, soft_go(v, code), out);
 }
 
@@ -504,19 +549,21 @@ static enum engine_exit soft_run(struct vcpu *v)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct soft_cpu *c = soft_cpu(v);
 	enum engine_exit out = ENGINE_REQUEST;
+	u64 start = soft_clock();
 	u32 request;
 
 	go_in(v);
 	/* Without paging nothing else makes us look at code that user space wrote. */
 	if (!(v->cr0 & X86_CR0_PG) && c->seen_gen != s->write_gen) {
-		soft_flush_tlb(v, false);
+		soft_flush_code(v);
 		c->seen_gen = s->write_gen;
 	}
 	for (;;) {
 		request = __atomic_load_n(&v->request, __ATOMIC_SEQ_CST);
-		if (request & REQ_ENGINE) {
+		if ((request & REQ_ENGINE) || s->full) {
 			__atomic_fetch_and(&v->request, ~REQ_ENGINE, __ATOMIC_SEQ_CST);
 			go_out(v);
+			soft_code_empty(v);
 			go_in(v);
 			continue;
 		}
@@ -527,6 +574,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 			break;
 	}
 	go_out(v);
+	c->stats.run_time += soft_clock() - start;
 	return out;
 }
 
@@ -552,19 +600,24 @@ static void soft_vcpu_free(struct vcpu *v)
 static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
 {
 	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_stats *st = &soft_cpu(v)->stats;
+	u64 start = soft_clock();
 	int e;
 
+	st->deliveries++;
 	if (vector >= 32)	/* a device may have written memory */
 		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
 	soft_running = v;
 	e = emu_deliver(v, vector, soft_int, has_error, error);
 	soft_running = NULL;
+	st->deliver_time += soft_clock() - start;
 	return e;
 }
 
 static void soft_entered(struct vcpu *v)
 {
 	__atomic_fetch_add(&soft_vm(v->vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_fpu_note_caller(v);
 }
 
 static void soft_state_changed(struct vcpu *v)
@@ -591,10 +644,11 @@ static int soft_translate_address(struct vcpu *v, struct kvm_translation *tr)
 	return 0;
 }
 
-static void soft_slot_added(struct vm *vm, struct memslot *s)
+static int soft_slot_added(struct vm *vm, struct memslot *s)
 {
 	(void)vm;
 	s->engine = host_map(s->npages * sizeof(struct page_state));
+	return s->engine ? 0 : -ENOMEM;
 }
 
 static void soft_slot_removed(struct vm *vm, struct memslot *slot)
@@ -644,4 +698,6 @@ const struct engine_ops soft_engine = {
 	.slot_added = soft_slot_added,
 	.slot_removed = soft_slot_removed,
 	.memory_written = soft_memory_written,
+	.stat_name = soft_stat_name,
+	.stat_values = soft_stat_values,
 };

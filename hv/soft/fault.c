@@ -42,7 +42,7 @@ static u8 what(const struct vcpu *v, const struct host_fault *f)
 	if (f->signal == HOST_SIGILL)
 		return EXC_UD;
 	if (f->signal != HOST_SIGFPE)	/* a misaligned operand that the checks let through */
-		return f->trap == EXC_GP ? EXC_GP : HOST_FAULT_MEMORY;
+		return f->trap == EXC_GP || f->trap == EXC_SS ? EXC_GP : HOST_FAULT_MEMORY;
 	if (f->trap == EXC_XM && !(v->cr4 & X86_CR4_OSXMMEXCPT))
 		return EXC_UD;
 	return (u8)f->trap;
@@ -62,6 +62,7 @@ static bool hook(struct host_fault *f)
 	m = b ? instruction_at(b, rip) : NULL;
 	if (!m)
 		return false;
+	*f->gpr[15] += (u64)(s64)m->rsp;	/* the guest's RSP */
 	v->rip = v->code_delta + (u64)(s64)(s32)b->gpa + (m->guest & ~BLOCK_MAP_HOST_FLAGS);
 	if (m->guest & BLOCK_MAP_HOST_FLAGS)
 		v->arith = arith_from_rflags(*f->rflags);

@@ -8,6 +8,9 @@
 #include "soft.h"
 
 #define GUEST_COMPONENTS 0xe7u	/* x87, SSE, AVX, AVX-512 */
+#define XSTATE_X87 1u
+#define XSTATE_AVX 4u
+#define XSTATE_BV 512		/* offset of the bits that say what is in use */
 
 static u32 components(void)
 {
@@ -27,20 +30,30 @@ void soft_fpu_load(struct vcpu *v)
 	v->fpu_loaded = true;
 }
 
+void soft_fpu_note_caller(struct vcpu *v)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(c->caller_mxcsr), "=m"(c->caller_fcw));
+}
+
 /*
- * Saves the state and leaves the registers fit for C: no x87 register in use,
- * default control words, clean upper halves.
+ * Saves the state and leaves the registers as the caller of KVM_RUN may expect
+ * from a function: no x87 register in use, its own control words, clean upper
+ * halves.
  */
 void soft_fpu_put(struct vcpu *v)
 {
-	const u32 mxcsr = 0x1f80;
+	const u64 *xstate_bv = (const u64 *)(v->xsave + XSTATE_BV);
+	struct soft_cpu *c = soft_cpu(v);
 
 	if (!v->fpu_loaded)
 		return;
-	__asm__ volatile("xsave64 %0\n\tfninit\n\tldmxcsr %1"
-			 : "+m"(v->xsave)
-			 : "m"(mxcsr), "a"(components()), "d"(0));
-	if (components() & 4)
+	__asm__ volatile("xsave64 %0" : "+m"(v->xsave) : "a"(components()), "d"(0));
+	if (*xstate_bv & XSTATE_X87)
+		__asm__ volatile("fninit");
+	__asm__ volatile("fldcw %0\n\tldmxcsr %1" : : "m"(c->caller_fcw), "m"(c->caller_mxcsr));
+	if (components() & XSTATE_AVX)
 		__asm__ volatile("vzeroupper");
 	v->fpu_loaded = false;
 }

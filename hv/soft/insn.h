@@ -80,6 +80,7 @@ enum emu {
 	EMU_EXIT,	/* user space must act (v->run, MMIO); the instruction will restart */
 	EMU_EXIT_NEXT,	/* done and advanced, and user space must act before the next one */
 	EMU_HALT,	/* HLT: done and advanced */
+	EMU_GONE,	/* guest memory is not there any more; v->rip still points at it */
 	EMU_UNHANDLED,	/* not something this emulator knows */
 };
 

@@ -3,6 +3,7 @@
  * The CPU's mode as the translator sees it: the key of translations, and the
  * reach of segments within which no check is needed.
  */
+#include "mmu/mmu.h"
 #include "soft.h"
 
 static u32 code_size(const struct vcpu *v)
@@ -98,6 +99,8 @@ void soft_update_mode(struct vcpu *v)
 	v->mode_stale = false;
 	/* The jump cache of this access mode holds code of one mode and code base. */
 	m = MODE_MMU(mode);
+	v->data_tlb = c->tlb[m][0];
+	v->data_rights = mmu_rights(v);
 	if (c->jc_context[m] != mode || c->jc_base[m] != c->cs_base) {
 		soft_jc_flush(c, m);
 		c->jc_context[m] = mode;

@@ -96,7 +96,7 @@ enum emu soft_check_ac(struct vcpu *v, const struct insn *in, u64 ea)
 }
 
 /* What a store leaves alone must stay as it is: the buffer starts as memory is. */
-static void prefill(struct vcpu *v, u64 linear, u32 size)
+static enum emu prefill(struct vcpu *v, u64 linear, u32 size)
 {
 	u8 *to = soft_cpu(v)->bounce;
 
@@ -104,14 +104,15 @@ static void prefill(struct vcpu *v, u64 linear, u32 size)
 		u32 n = MIN(size, (u32)(PAGE_SIZE - (linear & ~PAGE_MASK)));
 		const void *from = mem_ptr(v, linear, n, MMU_READ);
 
-		if (from)
-			host_memcpy(to, from, n);
-		else
+		if (!from)
 			host_memset(to, 0, n);
+		else if (host_guest_copy(to, from, n))
+			return EMU_GONE;
 		to += n;
 		linear += n;
 		size -= n;
 	}
+	return EMU_NEXT;
 }
 
 /* rip is already past the instruction when this returns EMU_JUMP. */
@@ -137,7 +138,7 @@ static enum emu bounce(struct vcpu *v, struct block *b, const struct insn *in)
 	if (e == EMU_NEXT && (in->flags & INSN_MEM_READ))
 		e = mem_read(v, linear, c->bounce, in->mem_size, access & ~MMU_WRITE);
 	else if (e == EMU_NEXT)
-		prefill(v, linear, in->mem_size);
+		e = prefill(v, linear, in->mem_size);
 	if (e == EMU_NEXT)
 		e = soft_run_bounced(v, b);
 	if (e == EMU_NEXT && write) {
@@ -160,6 +161,16 @@ static bool x87_pending(const struct vcpu *v)
 	return status & BIT(7);
 }
 
+/* soft_find() had nothing. */
+static enum emu no_code(struct vcpu *v)
+{
+	if (v->exc.pending)
+		return EMU_FAULT;
+	if (soft_vm(v->vm)->full)
+		return EMU_FAULT;	/* without an exception: it starts again */
+	return soft_cpu(v)->gone ? EMU_GONE : EMU_UNHANDLED;
+}
+
 enum emu soft_odd(struct vcpu *v)
 {
 	static const u32 bits[4] = { 16, 32, 64, 64 };
@@ -169,7 +180,7 @@ enum emu soft_odd(struct vcpu *v)
 
 	c->stats.odd++;
 	if (!b)
-		return v->exc.pending ? EMU_FAULT : EMU_UNHANDLED;
+		return no_code(v);
 	fn = emu_lookup(b->one, bits[MODE_BITS(c->mode)]);
 	if (fn) {
 		enum emu e = fn(v, b->one);
@@ -204,7 +215,7 @@ static bool overflows(struct vcpu *v, const struct insn *in, u64 divisor)
 		    bits == 64 ? (u128)v->gpr[REG_RDX] << 64 | v->gpr[REG_RAX] :
 		    (u128)(v->gpr[REG_RDX] & (BIT64(bits) - 1)) << bits |
 		    (v->gpr[REG_RAX] & (BIT64(bits) - 1));
-	s128 n, d, q;
+	s128 n, d, q, max = ((s128)1 << (bits - 1)) - 1;
 
 	if (!divisor)
 		return true;
@@ -212,11 +223,10 @@ static bool overflows(struct vcpu *v, const struct insn *in, u64 divisor)
 		return wide / divisor >> bits != 0;
 	n = (s128)(wide << (128 - 2 * bits)) >> (128 - 2 * bits);
 	d = (s64)(divisor << (64 - bits)) >> (64 - bits);
-	if (d == -1)	/* the one quotient that C cannot form */
-		return n == (s128)1 << (2 * bits - 1) || -n > ((s128)1 << (bits - 1)) - 1 ||
-		       -n < -((s128)1 << (bits - 1));
+	if (d == -1)	/* where C cannot form each quotient */
+		return n < -max || n > max + 1;
 	q = n / d;
-	return q > ((s128)1 << (bits - 1)) - 1 || q < -((s128)1 << (bits - 1));
+	return q > max || q < -max - 1;
 }
 
 enum emu soft_divide(struct vcpu *v)
@@ -227,7 +237,7 @@ enum emu soft_divide(struct vcpu *v)
 	enum emu e;
 
 	if (!b)
-		return v->exc.pending ? EMU_FAULT : EMU_UNHANDLED;
+		return no_code(v);
 	in = b->one;
 	if (in->flags & INSN_MEM) {
 		e = soft_check_ac(v, in, insn_ea(v, in));

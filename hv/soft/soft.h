@@ -15,20 +15,22 @@
 
 #include "insn.h"
 #include "../vm/vm.h"
+#include "translate/offsets.h"
 
 /* --- the software TLB, read by translated code ------------------------------ */
 
-#define TLB_BITS 12
 #define TLB_ENTRIES (1u << TLB_BITS)
 
 /*
- * The entry of a linear page is picked by its low page number bits. A tag is
- * the page's linear address; an invalid one differs from every address that
- * selects the entry in the lowest page number bit.
+ * The entry of a linear page is picked by its low page number bits, which
+ * translated code does; what is displaced goes to way 1, where more bits count
+ * and which is looked at before the page tables. A tag is the page's linear
+ * address. In way 0 an invalid one differs from every address that selects the
+ * entry in the lowest page number bit; in way 1 it is SITE_EMPTY.
  */
 struct tlb_entry {
 	u64 rtag, wtag;
-	u64 host;		/* host address of the page */
+	u64 delta;		/* from the page's linear address to the host's */
 	u64 gpa;		/* its guest-physical address | TLB_GLOBAL */
 };
 #define TLB_GLOBAL 1u
@@ -41,21 +43,43 @@ enum mmu_index {
 	MMU_COUNT,
 };
 
+/*
+ * In front of the TLB every instruction that accesses memory has a site: the
+ * translation that it used last. No address is hashed to find it, so that it
+ * costs little and, as the host guesses right that it will do, no time between
+ * address and data. Instructions share a site when the code cache holds many;
+ * so a site means the same to all in its class.
+ */
+struct site {
+	u64 tag;		/* SITE_READ, SITE_WRITE: the page; SITE_CONST_*: the address */
+	u64 delta;		/* as the TLB's; SITE_CONST_*: the host's address */
+};
+enum site_class { SITE_READ, SITE_WRITE, SITE_CONST_READ, SITE_CONST_WRITE };
+/*
+ * No canonical address is in this page. A delta of 0 with it makes the host's
+ * #GP or #SS what is the guest's #GP anyway. Its upper two bits differ from
+ * both halves of the address space.
+ */
+#define SITE_EMPTY 0x9e3779b97f4a7000ull
+
 /* Targets of indirect jumps: rip -> translated code. */
-#define JC_BITS 15
 #define JC_ENTRIES (1u << JC_BITS)
-/* Multiplicative hash: byte offset of rip's entry = (u32)rip * JC_HASH >> JC_SHIFT & ~15. */
-#define JC_HASH 0x9e3779b1u
-#define JC_SHIFT (32 - JC_BITS - 4)
 struct jc_entry {
 	u64 rip;
 	u64 code;
 };
 
-static inline u32 jc_index(u64 rip)
+/* Who comes last is in way 0, whom it displaced in way 1, by another hash. */
+static inline u32 jc_index(int way, u64 rip)
 {
-	return (u32)rip * JC_HASH >> JC_SHIFT >> 4;
+	return (u32)rip * (way ? JC_HASH1 : JC_HASH0) >> JC_SHIFT >> 4;
 }
+
+/* A vCPU's way of a direct jump to another page (far.c). */
+struct far_slot {
+	u64 code;		/* where it leads now */
+	u64 stub;		/* where, while that is not known */
+};
 
 #define JC_PAGES 4096u
 #define LARGE_PAGES 4096u
@@ -118,15 +142,20 @@ struct page_state {
 	u32 pad;
 };
 
+/* Where the guest's arithmetic flags are: in RFLAGS, vcpu->arith, or both. */
+enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
+
 /* A direct jump out of a block, patched when its target exists. */
 struct exit_link {
 	struct block *from, *to;
 	struct exit_link *next_in;	/* list of to->incoming */
 	u8 *jump;		/* (writable) the rel32 that leaves the block */
 	u8 *stub;		/* (writable) where it goes unlinked */
-	u8 *flags;		/* (writable) restores saved flags, then a jump; NULL: not needed */
+	u8 at;			/* enum flags_at: where the flags are at the jump */
+	u8 *flags;		/* (writable) moves them to the other place, then a jump */
 	u8 *flags_jump;		/* the rel32 at the end of flags */
 	u32 gpa32;		/* target, low 32 bits, sign-extended below */
+	u32 mode;		/* the target's */
 	bool back;		/* may close a loop: must poll */
 };
 
@@ -134,6 +163,7 @@ struct exit_link {
 struct block_map {
 	u16 host;		/* offset in the block's code */
 	u16 guest;		/* offset from the block's gpa; FLAGS_IN_HOST as below */
+	s16 rsp;		/* how far RSP is behind */
 };
 #define BLOCK_MAP_HOST_FLAGS 0x8000u	/* RFLAGS hold the guest's flags there */
 
@@ -146,8 +176,9 @@ struct block {
 	u16 size;		/* guest bytes */
 	u16 insns;
 	bool flags_live;	/* entry needs the arithmetic flags */
+	bool flags_saved;	/* ... in vcpu->arith, not in RFLAGS */
 	bool dead, listed;
-	u8 *entry;		/* executable: flags in RFLAGS */
+	u8 *entry;		/* executable: flags as above */
 	u8 *poll;		/* executable: same, polling for requests first */
 	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
 	u8 *code;		/* executable: start of it all, code_size bytes */
@@ -166,14 +197,28 @@ struct helper_call {
 	struct insn in;
 };
 
+/* What stats.c tells of a vCPU; the times are of host_rdtsc(), with the option stats-time. */
 struct soft_stats {
-	u64 translations, translated_insns, lookups, jc_misses, tlb_misses, tlb_fills, odd,
-		helpers, links, code_writes, dropped_pages, cache_flushes, polls, enters, exits[16];
+	u64 translations, translated_insns, translated_bytes, code_bytes;
+	u64 lookups, itlb_misses, tlb_misses, tlb_fills, tlb_flushes, tlb_flushes_local,
+		tlb_flushes_page, jc_flushes;
+	u64 odd, links, code_writes, dropped_pages, cache_flushes, enters, deliveries;
+	u64 run_time, lookup_time, translate_time, tlb_time, helper_time, deliver_time;
+	u64 exits[16];		/* by enum soft_exit */
+	u64 helpers[ZYDIS_MNEMONIC_MAX_VALUE + 1];	/* calls, by mnemonic */
 };
 
 struct soft_cpu {
-	struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];
-	struct jc_entry jc[MMU_COUNT][JC_ENTRIES];
+	/* These have their places in translate/offsets.h. */
+	struct tlb_entry tlb[MMU_COUNT][2][TLB_ENTRIES];
+	struct site site[MMU_COUNT][SITE_CLASSES * SITES];
+	/* Sites filled since the last flush, by the sign of the address. */
+	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
+	u32 site_count[MMU_COUNT][2];
+	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
+	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
+	struct far_slot far[FAR_SLOTS];
+
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
 	u32 mode;		/* valid when !vcpu->mode_stale */
@@ -184,15 +229,23 @@ struct soft_cpu {
 	u64 jc_base[MMU_COUNT];
 
 	/* what was filled since the last flush */
-	u32 tlb_filled[MMU_COUNT], jc_filled[MMU_COUNT];
-	u16 tlb_list[MMU_COUNT][TLB_ENTRIES];
-	u16 jc_list[MMU_COUNT][JC_ENTRIES];
+	u32 tlb_filled[MMU_COUNT][2], jc_filled[MMU_COUNT][2];
+	u16 tlb_list[MMU_COUNT][2][TLB_ENTRIES];
+	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
+	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
+	u32 far_filled[MMU_COUNT];
+	u16 far_list[MMU_COUNT][FAR_SLOTS];
+	bool far_ready;		/* all of far[] that is in use has its stub */
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
 	bool huge_pages;	/* some translation came from a 1 GiB page */
 	bool refetch;		/* rip's page may be another now */
+	u32 caller_mxcsr;	/* of who called KVM_RUN */
+	u16 caller_fcw;
+	bool gone;		/* the memory that code is fetched from is not there */
 
+	u32 in_run;		/* atomic: in soft_run(), where blocks are used */
 	u32 in_code;		/* atomic: inside translated code, or using what it uses */
 	/* Requests of other vCPUs, written under soft_vm.lock. */
 	u32 mail;		/* atomic: there are some */
@@ -205,15 +258,22 @@ struct soft_cpu {
 	struct soft_stats stats;
 };
 
+#define THUNK_MAX 32
+
 struct soft_vm {
 	struct host_mutex lock;	/* translations, links, the cache */
 	u8 *rw, *rx;		/* the two mappings of the code cache */
-	u64 size, used, start;
-	int fd;
+	/* Blocks fill the cache from start to middle, what they seldom need the rest. */
+	u64 size, used, start, middle, cold_used;
+	bool perf_map;		/* option perf-map: blocks have names for perf */
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
-	u32 generation;		/* atomic: of the whole cache */
+	u32 full;		/* atomic: the cache is to be emptied */
+	u32 emptying;		/* atomic: who is to run waits */
 	struct code_page *pages;
-	u8 *thunk[16];		/* executable addresses of the pads, by THUNK_* */
+	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
+	u32 next_site[SITE_CLASSES];
+	u32 far_used;
+	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use */
 	u8 *meta;		/* bump memory for blocks and links */
 	u64 meta_size, meta_used;
 	struct block **index;	/* all blocks by ascending code */
@@ -224,8 +284,12 @@ struct soft_vm {
 
 /* Ways from translated code into C (entry.S); pads at the start of the cache jump there. */
 enum thunk {
-	THUNK_TLB, THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
-	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST, THUNK_COUNT,
+	THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
+	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST,
+	THUNK_FAR_MEM, THUNK_FAR_HOST,
+	THUNK_JC_WAY1,		/* + enum mmu_index */
+	THUNK_SITE = THUNK_JC_WAY1 + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
+	THUNK_COUNT = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
 };
 
 /* Why translated code came back: soft_enter()'s result. */
@@ -245,10 +309,9 @@ enum soft_exit {
 	SOFT_REFETCH,		/* go on at rip */
 	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
 	SOFT_GP,		/* #GP(0) */
-	SOFT_PLAIN,		/* a shared check failed: go on without sharing */
+	SOFT_FAR,		/* scratch[0]: the far_jump that is not led yet */
+	SOFT_GROUP,		/* a shared check failed; translated code goes on without sharing */
 };
-
-#define SOFT_CPU_OFFSET ALIGN_UP(sizeof(struct vcpu), 4096ul)
 
 static inline struct soft_cpu *soft_cpu(struct vcpu *v)
 {
@@ -260,11 +323,18 @@ static inline struct soft_vm *soft_vm(struct vm *vm)
 	return vm->engine_data;
 }
 
+struct xlate;
+
 /* tlb.c */
 void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
+/* Only what leads to code: user space may have written to it. */
+void soft_flush_code(struct vcpu *v);
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
+/* The emulation has translated linear for itself, in the present mode: x, in slot s. */
+void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
+		   bool write);
 void soft_jc_flush(struct soft_cpu *c, int mmu);
 /* v->rip, in the present mode, is b's; its pages have just been looked up. */
 void soft_jc_add(struct vcpu *v, struct block *b);
@@ -276,11 +346,14 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 #define MISS_AC BIT(10)			/* MISS_ALIGN is for #AC, not #GP: 16 at most counts */
 #define MISS_MASKED BIT(11)		/* not all of it may be accessed: SOFT_ODD for SOFT_FAULT */
 #define MISS_X87 BIT(12)		/* a pending x87 exception comes before any other */
-#define MISS_GROUP BIT(13)		/* a range of which anything may fail: SOFT_PLAIN */
+#define MISS_GROUP BIT(13)		/* a range of which anything may fail: SOFT_GROUP */
 #define MISS_ALIGN(a) ((a) << 16)	/* the address must be a multiple of a */
 #define MISS_ALIGN_OF(i) ((i) >> 16)
-/* Host address of a data access, or NULL with SOFT_FAULT or SOFT_ODD in scratch[0]. */
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info);
+/*
+ * Host address of a data access, or NULL with SOFT_FAULT, SOFT_ODD or SOFT_GROUP in
+ * scratch[0]. site: where the translation is kept, from the struct vcpu on; 0: nowhere.
+ */
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site);
 /* The executable page at linear: NULL when a fault was raised. */
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear);
 
@@ -304,7 +377,10 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot);
 
 /* Takes soft_vm.lock; the calling vCPU counts as outside translated code meanwhile. */
 void soft_lock(struct soft_vm *s);
-void soft_code_reset(struct vcpu *v);
+/* When the cache is full and v outside of soft_run(): empties it. */
+void soft_code_empty(struct vcpu *v);
+/* v may use blocks from now until it sets in_run to 0. */
+void soft_enter_run(struct vcpu *v);
 int soft_code_init(struct vm *vm);
 void soft_code_destroy(struct vm *vm);
 void *soft_meta_alloc(struct soft_vm *s, size_t size);
@@ -312,7 +388,7 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size);
 /* translate/ */
 /*
  * Translates the code at gpa (host: its page's memory). NULL when the cache is
- * full; SOFT_STRADDLES when the first instruction reaches into the next page,
+ * full, or soft_cpu.gone; SOFT_STRADDLES when the first instruction reaches into the next page,
  * which is then wanted as gpa2 and host2.
  */
 #define SOFT_STRADDLES ((struct block *)1)
@@ -323,6 +399,8 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2,
  * look-up in the jump cache. Under the lock; false when the cache is full.
  */
 bool x_far_link(struct soft_vm *s, struct exit_link *l);
+/* True when flags that are there at a jump must be moved for b's entry. */
+bool x_flags_must_move(enum flags_at at, const struct block *b);
 void soft_features_init(void);
 /* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
 extern bool soft_exact_flags;
@@ -351,6 +429,8 @@ enum emu soft_odd_masked(struct vcpu *v, struct block *b, const struct insn *in)
 /* fpu.c */
 void soft_fpu_load(struct vcpu *v);
 void soft_fpu_put(struct vcpu *v);
+/* A KVM_RUN begins: its caller's control words, which soft_fpu_put restores. */
+void soft_fpu_note_caller(struct vcpu *v);
 /* vregs.c */
 /*
  * Single vector registers (0..31; the host has AVX) and opmask registers, while
@@ -372,14 +452,38 @@ u64 soft_break_before(struct vcpu *v);
 void soft_watch_before(struct vcpu *v, const struct insn *in, struct soft_watch *w);
 u64 soft_watch_after(struct vcpu *v, const struct soft_watch *w);
 
+/* far.c */
+struct far_jump;
+void soft_far_first_run(struct vcpu *v);
+void soft_far_flush(struct soft_cpu *c, int mmu);
+void soft_far_link(struct vcpu *v, struct far_jump *f);
+
 /* fault.c */
 #define HOST_FAULT_MEMORY 0x80
 void soft_fault_init(void);
 /* The running vCPU of this thread, NULL: none. */
 extern __thread struct vcpu *soft_running;
 
+/* stats.c */
+/* Option stats-time: measures where the vCPUs' time goes. */
+extern bool soft_stats_time;
+static inline u64 soft_clock(void)
+{
+	return unlikely(soft_stats_time) ? host_rdtsc() : 0;
+}
+void soft_stats_init(struct soft_vm *s);
+bool soft_stat_name(u32 i, char *name, bool *ns);
+void soft_stat_values(struct vcpu *v, u64 *out);
+/* Counts a new block and names it for perf; v->rip is its start. */
+void soft_stats_block(struct vcpu *v, const struct block *b);
+/* The cache is empty: so are the names. */
+void soft_perf_reset(struct soft_vm *s);
+
 /* engine.c */
-/* Code for v->rip in mode: NULL when a fault was raised or nothing is there to fetch. */
+/*
+ * Code for v->rip in mode: NULL when a fault was raised, nothing is there to
+ * fetch, or (soft_cpu.gone) not any more.
+ */
 struct block *soft_find(struct vcpu *v, u32 mode);
 /* soft_enter with the guest's vector state in place. */
 enum soft_exit soft_go(struct vcpu *v, u8 *code);
@@ -387,8 +491,13 @@ enum soft_exit soft_go(struct vcpu *v, u8 *code);
 /* entry.S */
 /* code: a block's indirect entry, for v->rip. */
 enum soft_exit soft_enter(struct vcpu *v, u8 *code);
-extern const u8 soft_thunk_tlb[], soft_thunk_helper[],
+extern const u8 soft_thunk_helper[],
 	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
+	soft_thunk_far_mem[], soft_thunk_far_host[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
+/* The fill routines, in the order of THUNK_SITE. */
+extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
+/* By enum mmu_index: the look into the jump cache's way 1. */
+extern const u8 *const soft_jc_thunks[MMU_COUNT];
 
 #endif

@@ -9,33 +9,138 @@
 #include "mmu/mmu.h"
 #include "soft.h"
 
-static u32 tlb_index(u64 linear)
+static u32 tlb_index(int way, u64 linear)
 {
-	return linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
+	u64 page = linear >> PAGE_SHIFT;
+
+	return (way ? page ^ page >> TLB_BITS : page) & (TLB_ENTRIES - 1);
 }
 
-static void tlb_clear(struct tlb_entry *e, u32 i)
+static u64 tlb_none(int way, u32 i)
 {
-	e->rtag = e->wtag = (u64)(i ^ 1) << PAGE_SHIFT;
+	return way ? SITE_EMPTY : (u64)(i ^ 1) << PAGE_SHIFT;
+}
+
+static void tlb_clear(struct soft_cpu *c, int m, int way, u32 i)
+{
+	struct tlb_entry *e = &c->tlb[m][way][i];
+
+	e->rtag = e->wtag = tlb_none(way, i);
+	e->delta = 0;
 }
 
 void soft_tlb_init(struct soft_cpu *c)
 {
 	for (int m = 0; m < MMU_COUNT; m++) {
-		for (u32 i = 0; i < TLB_ENTRIES; i++)
-			tlb_clear(&c->tlb[m][i], i);
-		c->jc[m][0].rip = 1;
+		for (u32 i = 0; i < 2 * TLB_ENTRIES; i++)
+			tlb_clear(c, m, i / TLB_ENTRIES, i % TLB_ENTRIES);
+		for (u32 i = 0; i < SITE_CLASSES * SITES; i++)
+			c->site[m][i].tag = SITE_EMPTY;
+		c->jc[m][0][0].rip = c->jc[m][1][0].rip = 1;
 	}
 }
 
+/* --- the sites ---------------------------------------------------------------- */
+
+static u32 page_bit(u64 linear)
+{
+	return linear >> PAGE_SHIFT & (SITE_PAGES - 1);
+}
+
+/* Those of one half of the address space; write: only those for writing. */
+static void sites_drop(struct soft_cpu *c, int m, int half, bool write)
+{
+	struct site *sites = c->site[m];
+	u32 kept = 0;
+
+	for (u32 i = 0; i < c->site_count[m][half]; i++) {
+		u16 k = c->site_list[m][half][i];
+
+		if (write && !(k / SITES & 1))
+			c->site_list[m][half][kept++] = k;
+		else
+			sites[k] = (struct site){ .tag = SITE_EMPTY };
+	}
+	c->site_count[m][half] = kept;
+}
+
+static void sites_flush(struct soft_cpu *c, int m, bool keep_global)
+{
+	for (int half = 0; half < 2; half++) {
+		if (half && keep_global && !c->high_local[m])
+			continue;
+		sites_drop(c, m, half, false);
+		host_memset(c->site_pages[m][half], 0, sizeof(c->site_pages[m][half]));
+	}
+}
+
+static void sites_drop_page(struct soft_cpu *c, int m, u64 page)
+{
+	u32 half = page >> 63, bit = page_bit(page);
+	struct site *sites = c->site[m];
+
+	if (!(c->site_pages[m][half][bit / 64] >> (bit % 64) & 1))
+		return;
+	for (u32 i = 0; i < c->site_count[m][half]; i++) {
+		struct site *t = &sites[c->site_list[m][half][i]];
+
+		if ((t->tag & PAGE_MASK) == page)
+			*t = (struct site){ .tag = SITE_EMPTY };
+	}
+}
+
+/* The list has filled up with sites that were emptied one by one, and filled again. */
+static void sites_list_anew(struct soft_cpu *c, int m, u32 half)
+{
+	const struct site *sites = c->site[m];
+	u32 n = 0;
+
+	for (u32 k = 0; k < SITE_LIST_MAX; k++)
+		if (sites[k].tag >> 62 == (half ? 3 : 0))
+			c->site_list[m][half][n++] = (u16)k;
+	c->site_count[m][half] = n;
+}
+
+static enum site_class class_of(int m, u32 place)
+{
+	return (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (sizeof(struct site) * SITES);
+}
+
+/* As the fill routines in entry.S do it. */
+static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delta)
+{
+	u32 k = (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (u32)sizeof(struct site);
+	u32 half = linear >> 63, bit = page_bit(linear);
+	struct site *t = &c->site[m][k];
+
+	if ((t->tag ^ linear) >> 62) {	/* empty, or of the other half */
+		if (c->site_count[m][half] == SITE_LIST_MAX)
+			sites_list_anew(c, m, half);
+		c->site_list[m][half][c->site_count[m][half]++] = (u16)k;
+	}
+	if (k / SITES < SITE_CONST_READ)
+		*t = (struct site){ linear & PAGE_MASK, delta };
+	else if ((linear & ~PAGE_MASK) <= SITE_CONST_MAX)
+		*t = (struct site){ linear, linear + delta };
+	else
+		return;
+	c->site_pages[m][half][bit / 64] |= BIT64(bit % 64);
+}
+
+/* --- the jump cache -------------------------------------------------------------- */
+
 void soft_jc_flush(struct soft_cpu *c, int m)
 {
-	for (u32 i = 0; i < c->jc_filled[m]; i++) {
-		u32 k = c->jc_list[m][i];
+	c->stats.jc_flushes += c->jc_filled[m][0] != 0;
+	soft_far_flush(c, m);
+	for (int way = 0; way < 2; way++) {
+		for (u32 i = 0; i < c->jc_filled[m][way]; i++) {
+			u32 k = c->jc_list[m][way][i];
 
-		c->jc[m][k].rip = k ? 0 : 1;
+			c->jc[m][way][k].rip = k ? 0 : 1;
+		}
+		c->jc_filled[m][way] = 0;
 	}
-	c->jc_filled[m] = 0;
 	c->jc_local[m] = false;
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
 }
@@ -59,18 +164,32 @@ static bool jc_knows_page(const struct soft_cpu *c, int m, u64 linear)
 	return c->jc_pages[m][bit / 64] >> (bit % 64) & 1;
 }
 
+/* Returns what was in the entry; its code is 0 when that was nothing. */
+static struct jc_entry jc_put(struct soft_cpu *c, int m, int way, struct jc_entry e)
+{
+	u32 k = jc_index(way, e.rip);
+	struct jc_entry *at = &c->jc[m][way][k], old = *at;
+
+	if (old.rip == (k ? 0u : 1u)) {
+		c->jc_list[m][way][c->jc_filled[m][way]++] = (u16)k;
+		old.code = 0;
+	}
+	at->code = e.code;
+	at->rip = e.rip;
+	return old;
+}
+
 void soft_jc_add(struct vcpu *v, struct block *b)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	int m = MODE_MMU(c->mode);
 	u64 rip = v->rip, linear = rip + c->cs_base;
-	u32 k = jc_index(rip);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+	struct jc_entry old;
 
-	if (c->jc[m][k].rip == (k ? 0u : 1u))
-		c->jc_list[m][c->jc_filled[m]++] = (u16)k;
-	c->jc[m][k].code = (u64)(uintptr_t)b->indirect;
-	c->jc[m][k].rip = rip;
+	old = jc_put(c, m, 0, (struct jc_entry){ rip, (u64)(uintptr_t)b->indirect });
+	if (old.code && old.rip != rip)
+		jc_put(c, m, 1, old);
 	jc_note_page(c, m, linear);
 	if (b->gpa2)
 		jc_note_page(c, m, linear + PAGE_SIZE);
@@ -85,19 +204,19 @@ static void itlb_flush(struct soft_cpu *c, bool keep_global)
 			c->itlb[i].linear = 0;
 }
 
-static void tlb_flush(struct soft_cpu *c, int m, bool keep_global)
+static void tlb_flush(struct soft_cpu *c, int m, int way, bool keep_global)
 {
 	u32 kept = 0;
 
-	for (u32 i = 0; i < c->tlb_filled[m]; i++) {
-		u32 k = c->tlb_list[m][i];
+	for (u32 i = 0; i < c->tlb_filled[m][way]; i++) {
+		u32 k = c->tlb_list[m][way][i];
 
-		if (keep_global && (c->tlb[m][k].gpa & TLB_GLOBAL))
-			c->tlb_list[m][kept++] = (u16)k;
+		if (keep_global && (c->tlb[m][way][k].gpa & TLB_GLOBAL))
+			c->tlb_list[m][way][kept++] = (u16)k;
 		else
-			tlb_clear(&c->tlb[m][k], k);
+			tlb_clear(c, m, way, k);
 	}
-	c->tlb_filled[m] = kept;
+	c->tlb_filled[m][way] = kept;
 }
 
 void soft_flush_tlb(struct vcpu *v, bool keep_global)
@@ -105,8 +224,15 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 	struct soft_cpu *c = soft_cpu(v);
 
 	keep_global &= !!(v->cr4 & X86_CR4_PGE);
+	if (keep_global)
+		c->stats.tlb_flushes_local++;
+	else
+		c->stats.tlb_flushes++;
 	for (int m = 0; m < MMU_COUNT; m++) {
-		tlb_flush(c, m, keep_global);
+		tlb_flush(c, m, 0, keep_global);
+		tlb_flush(c, m, 1, keep_global);
+		sites_flush(c, m, keep_global);
+		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
 			soft_jc_flush(c, m);
 	}
@@ -115,6 +241,16 @@ void soft_flush_tlb(struct vcpu *v, bool keep_global)
 		c->huge_pages = false;
 		host_memset(c->large_map, 0, sizeof(c->large_map));
 	}
+	c->refetch = true;
+}
+
+/* Pages of code are compared with what was translated when they are entered next. */
+void soft_flush_code(struct vcpu *v)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	for (int m = 0; m < MMU_COUNT; m++)
+		soft_jc_flush(c, m);
 	c->refetch = true;
 }
 
@@ -140,18 +276,22 @@ static bool in_large_page(const struct soft_cpu *c, u64 linear)
 void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u32 i = tlb_index(linear);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
 	if (c->huge_pages || in_large_page(c, linear)) {	/* a piece of a larger page */
 		soft_flush_tlb(v, false);
 		return;
 	}
+	c->stats.tlb_flushes_page++;
 	for (int m = 0; m < MMU_COUNT; m++) {
-		struct tlb_entry *t = &c->tlb[m][i];
+		for (int way = 0; way < 2; way++) {
+			u32 i = tlb_index(way, linear);
 
-		if (t->rtag == (linear & PAGE_MASK) || t->wtag == (linear & PAGE_MASK))
-			tlb_clear(t, i);
+			/* A tag for writing comes with one for reading. */
+			if (c->tlb[m][way][i].rtag == (linear & PAGE_MASK))
+				tlb_clear(c, m, way, i);
+		}
+		sites_drop_page(c, m, linear & PAGE_MASK);
 		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
 			c->refetch = true;
@@ -161,40 +301,70 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 		e->linear = 0;
 }
 
+static void tlb_drop_writes(struct soft_cpu *c, int m, int way, u64 gpa)
+{
+	for (u32 i = 0; i < c->tlb_filled[m][way]; i++) {
+		u32 k = c->tlb_list[m][way][i];
+
+		if ((c->tlb[m][way][k].gpa & PAGE_MASK) == gpa)
+			c->tlb[m][way][k].wtag = tlb_none(way, k);
+	}
+}
+
 /* No fast write to the page at gpa any more: it holds translated code. */
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 {
 	struct soft_cpu *c = soft_cpu(v);
 
 	gpa &= PAGE_MASK;
-	for (int m = 0; m < MMU_COUNT; m++)
-		for (u32 i = 0; i < c->tlb_filled[m]; i++) {
-			u32 k = c->tlb_list[m][i];
+	for (int m = 0; m < MMU_COUNT; m++) {
+		sites_drop(c, m, 0, true);
+		sites_drop(c, m, 1, true);
+		tlb_drop_writes(c, m, 0, gpa);
+		tlb_drop_writes(c, m, 1, gpa);
+	}
+}
 
-			if ((c->tlb[m][k].gpa & PAGE_MASK) == gpa)
-				c->tlb[m][k].wtag = (u64)(k ^ 1) << PAGE_SHIFT;
+/* Puts e at index i; true when something else was there, which *old then is. */
+static bool tlb_put(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_entry *e,
+		    struct tlb_entry *old)
+{
+	struct tlb_entry *at = &c->tlb[m][way][i];
+
+	*old = *at;
+	if (at->rtag == tlb_none(way, i)) {
+		if (c->tlb_filled[m][way] == TLB_ENTRIES) {
+			/* Entries cleared one by one stay listed. */
+			for (u32 k = 0; k < TLB_ENTRIES; k++)
+				tlb_clear(c, m, way, k);
+			c->tlb_filled[m][way] = 0;
 		}
+		c->tlb_list[m][way][c->tlb_filled[m][way]++] = (u16)i;
+	}
+	*at = *e;
+	if (e->wtag != e->rtag)
+		at->wtag = tlb_none(way, i);
+	return old->rtag != tlb_none(way, i) && old->rtag != e->rtag;
 }
 
 static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *x, u8 *host,
 		     bool write)
 {
-	u32 i = tlb_index(linear);
-	struct tlb_entry *e = &c->tlb[m][i];
-	u64 none = (u64)(i ^ 1) << PAGE_SHIFT, tag = linear & PAGE_MASK;
+	u64 tag = linear & PAGE_MASK;
+	struct tlb_entry old, gone, e = {
+		.rtag = tag,
+		.wtag = write ? tag : ~tag,
+		.delta = ((u64)(uintptr_t)host & PAGE_MASK) - tag,
+		.gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0),
+	};
+	u32 i = tlb_index(1, linear);
 
-	if (e->rtag == none && e->wtag == none) {
-		if (c->tlb_filled[m] == TLB_ENTRIES) {	/* entries cleared one by one stay listed */
-			for (u32 k = 0; k < TLB_ENTRIES; k++)
-				tlb_clear(&c->tlb[m][k], k);
-			c->tlb_filled[m] = 0;
-		}
-		c->tlb_list[m][c->tlb_filled[m]++] = (u16)i;
-	}
-	e->wtag = write ? tag : none;
-	e->rtag = tag;
-	e->host = (u64)(uintptr_t)host & PAGE_MASK;
-	e->gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0);
+	/* Way 1 may know less than is known now. */
+	if (c->tlb[m][1][i].rtag == tag)
+		tlb_clear(c, m, 1, i);
+	if (tlb_put(c, m, 0, tlb_index(0, linear), &e, &old))
+		tlb_put(c, m, 1, tlb_index(1, old.rtag), &old, &gone);
+	c->high_local[m] |= (s64)linear < 0 && !x->global;
 	c->stats.tlb_fills++;
 }
 
@@ -269,9 +439,9 @@ static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 	return misaligned ? EXC_AC : 0;
 }
 
-static void *plain(struct vcpu *v)
+static void *group_fails(struct vcpu *v)
 {
-	v->scratch[0] = SOFT_PLAIN;
+	v->scratch[0] = SOFT_GROUP;
 	return NULL;
 }
 
@@ -286,7 +456,7 @@ static bool dirty_already(const struct vcpu *v, const struct memslot *s, const s
 }
 
 /* The range of a group: it passes whole, with nothing left to note, or not at all. */
-static void *group_miss(struct vcpu *v, u64 linear, u32 info)
+static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -295,20 +465,24 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info)
 	u8 *host;
 
 	if (!canonical(linear) || (linear & ~PAGE_MASK) + MISS_SIZE(info) > PAGE_SIZE ||
+	    (site && class_of(MODE_MMU(c->mode), site) >= SITE_CONST_READ &&
+	     (linear & ~PAGE_MASK) > SITE_CONST_MAX) ||
 	    mmu_walk(v, linear, MMU_READ, &x))
-		return plain(v);
+		return group_fails(v);
 	s = find_slot(v, x.gpa);
 	if (!s || (write && ((s->flags & KVM_MEM_READONLY) || !dirty_already(v, s, &x))))
-		return plain(v);
+		return group_fails(v);
 	if (write && (!write_access(v, s, x.gpa, MISS_SIZE(info), &fast) || !fast))
-		return plain(v);
+		return group_fails(v);
 	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
 	note_page_size(c, linear, x.page_shift);
 	tlb_fill(c, MODE_MMU(c->mode), linear, &x, host, write);
+	if (site)
+		site_fill(c, MODE_MMU(c->mode), site, linear, (u64)(uintptr_t)host - linear);
 	return host;
 }
 
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -323,7 +497,7 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	if (MODE_BITS(c->mode) != MODE_64)
 		v->rip = (u32)v->rip;
 	if (info & MISS_GROUP)
-		return group_miss(v, linear, info);
+		return group_miss(v, linear, info, site);
 	vector = refused(c, linear, info);
 	if (unlikely(vector)) {
 		if (info & MISS_MASKED)
@@ -351,7 +525,31 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
 	if (write && !write_access(v, s, x.gpa, size, &fast))
 		return odd(v);
 	tlb_fill(c, m, linear, &x, host, write && fast);
+	if (site && (!write || fast))
+		site_fill(c, m, site, linear, (u64)(uintptr_t)host - linear);
 	return host;
+}
+
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+{
+	u64 start = soft_clock();
+	void *host = tlb_miss(v, linear, info, site);
+
+	soft_cpu(v)->stats.tlb_time += soft_clock() - start;
+	return host;
+}
+
+void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
+		   bool write)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	bool fast = false;
+
+	note_page_size(c, linear, x->page_shift);
+	if (write && !memslot_write_waits(v, s, x->gpa >> PAGE_SHIFT))
+		write_access(v, s, x->gpa, 1, &fast);
+	tlb_fill(c, MODE_MMU(c->mode), linear, x,
+		 (u8 *)(uintptr_t)(s->hva + (x->gpa - (s->gfn << PAGE_SHIFT))), fast);
 }
 
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
@@ -368,6 +566,7 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 		vcpu_raise_error(v, EXC_GP, 0);
 		return NULL;
 	}
+	c->stats.itlb_misses++;
 	if (mmu_walk(v, linear, MMU_EXEC, &x)) {
 		vcpu_raise_pf(v, linear, x.error);
 		return NULL;

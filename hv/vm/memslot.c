@@ -204,7 +204,7 @@ static int slot_replace(struct vm *vm, struct memslot *old, struct memslot *new)
 
 	if (move)
 		without = array_alloc(count);
-	if (!a || (move && !without)) {
+	if (!a || (move && !without) || (new && vm->engine->slot_added(vm, new))) {
 		host_free(a);
 		host_free(without);
 		return -ENOMEM;
@@ -216,10 +216,8 @@ static int slot_replace(struct vm *vm, struct memslot *old, struct memslot *new)
 		slot_retire(vm, old, new);
 		old = NULL;
 	}
-	if (new) {
-		vm->engine->slot_added(vm, new);
+	if (new)
 		vm->slot_pages += new->npages;
-	}
 	publish(vm, slots, a);
 	if (old)
 		slot_retire(vm, old, new);

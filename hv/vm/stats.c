@@ -2,7 +2,7 @@
 /*
  * KVM_GET_STATS_FD: counters of a VM or a vCPU as a file to read (KVM API
  * section 4.133): a header, the object's name, a descriptor for each counter
- * and the counters.
+ * and the counters, those of the vCPU's engine last.
  *
  * The file is memory of ours. A vCPU's counters are copied there when KVM_RUN
  * returns, a VM's when they change.
@@ -11,9 +11,7 @@
 
 #include "vm.h"
 
-#define NAME_SIZE 48
-#define MAX_COUNTERS 16
-#define FILE_SIZE PAGE_SIZE
+#define NAME_SIZE ENGINE_STAT_NAME
 
 struct desc {
 	u32 flags;
@@ -23,23 +21,24 @@ struct desc {
 	char name[NAME_SIZE];
 };
 
+/* Followed by the values. */
 struct file {
 	struct kvm_stats_header head;
 	char id[NAME_SIZE];
-	struct desc desc[MAX_COUNTERS];
-	u64 data[MAX_COUNTERS];
+	struct desc desc[];
 };
 
 struct stats {
 	int fd;
+	u64 size;
 	struct file *file;
+	u64 *data;
 };
-
-_Static_assert(sizeof(struct file) <= FILE_SIZE, "the file is one page");
 
 static const char *const vcpu_names[] = {
 	"exits", "io_exits", "mmio_exits", "irq_injections", "halt_exits", "hypercalls",
-	"insn_emulation", "signal_exits", "nmi_injections", "request_irq_exits",
+	"insn_emulation", "signal_exits", "nmi_injections", "request_irq_exits", "halt_wait_ns",
+	"page_walks",
 };
 
 static const char *const vm_names[] = { "remote_tlb_flush_requests" };
@@ -65,40 +64,79 @@ static u32 put_number(char *to, u32 at, u32 n)
 	return put_text(to, at, digits + i);
 }
 
-static void describe(struct file *f, const char *const *names, u32 count)
+static void describe(struct desc *d, u32 i, bool ns)
 {
-	u32 i;
+	d->flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_BASE_POW10 |
+		   (ns ? KVM_STATS_UNIT_SECONDS : KVM_STATS_UNIT_NONE);
+	d->exponent = ns ? -9 : 0;
+	d->size = 1;
+	d->offset = i * (u32)sizeof(u64);
+}
 
-	f->head.name_size = NAME_SIZE;
-	f->head.num_desc = count;
-	f->head.id_offset = offsetof(struct file, id);
-	f->head.desc_offset = offsetof(struct file, desc);
-	f->head.data_offset = offsetof(struct file, data);
-	for (i = 0; i < count; i++) {
-		f->desc[i].flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE |
-				   KVM_STATS_BASE_POW10;
-		f->desc[i].size = 1;
-		f->desc[i].offset = i * sizeof(u64);
-		put_text(f->desc[i].name, 0, names[i]);
+/* As KVM's own of nanoseconds are called. */
+static bool ends_in_ns(const char *name)
+{
+	u32 n = 0;
+
+	while (name[n])
+		n++;
+	return n > 3 && !host_memcmp(name + n - 3, "_ns", 3);
+}
+
+/* The counters in common code, then the engine's. */
+static void describe_all(struct file *f, const char *const *names, u32 count,
+			 const struct engine_ops *engine)
+{
+	for (u32 i = 0; i < f->head.num_desc; i++) {
+		bool ns = false;
+
+		if (i < count) {
+			put_text(f->desc[i].name, 0, names[i]);
+			ns = ends_in_ns(names[i]);
+		} else {
+			engine->stat_name(i - count, f->desc[i].name, &ns);
+		}
+		describe(&f->desc[i], i, ns);
 	}
 }
 
-static struct stats *make(const char *const *names, u32 count)
+static u32 engine_count(const struct engine_ops *engine)
 {
+	char name[NAME_SIZE];
+	u32 n = 0;
+	bool ns;
+
+	while (engine && engine->stat_name && engine->stat_name(n, name, &ns))
+		n++;
+	return n;
+}
+
+/* engine: whose counters follow those with names, or NULL. */
+static struct stats *make(const char *const *names, u32 count, const struct engine_ops *engine)
+{
+	u32 all = count + engine_count(engine);
+	u64 data = sizeof(struct file) + all * sizeof(struct desc);
 	struct stats *s = host_zalloc(sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->fd = host_memfd("kvm-stats", FILE_SIZE);
+	s->size = ALIGN_UP(data + all * sizeof(u64), PAGE_SIZE);
+	s->fd = host_memfd("kvm-stats", s->size);
 	if (s->fd >= 0)
-		s->file = host_map_fd(s->fd, FILE_SIZE);
+		s->file = host_map_fd(s->fd, s->size);
 	if (!s->file) {
 		if (s->fd >= 0)
 			host_close(s->fd);
 		host_free(s);
 		return NULL;
 	}
-	describe(s->file, names, count);
+	s->data = (u64 *)((u8 *)s->file + data);
+	s->file->head.name_size = NAME_SIZE;
+	s->file->head.num_desc = all;
+	s->file->head.id_offset = offsetof(struct file, id);
+	s->file->head.desc_offset = offsetof(struct file, desc);
+	s->file->head.data_offset = (u32)data;
+	describe_all(s->file, names, count, engine);
 	return s;
 }
 
@@ -106,7 +144,7 @@ void stats_close(struct stats *s)
 {
 	if (!s)
 		return;
-	host_unmap(s->file, FILE_SIZE);
+	host_unmap(s->file, s->size);
 	host_close(s->fd);
 	host_free(s);
 }
@@ -114,13 +152,15 @@ void stats_close(struct stats *s)
 void stats_update(struct vcpu *v)
 {
 	_Static_assert(sizeof(v->stat) == ARRAY_SIZE(vcpu_names) * sizeof(u64), "a name each");
-	host_memcpy(v->stats->file->data, &v->stat, sizeof(v->stat));
+	host_memcpy(v->stats->data, &v->stat, sizeof(v->stat));
+	if (v->vm->engine->stat_values)
+		v->vm->engine->stat_values(v, v->stats->data + ARRAY_SIZE(vcpu_names));
 }
 
 int stats_open_vcpu(struct vcpu *v)
 {
 	if (!v->stats) {
-		struct stats *s = make(vcpu_names, ARRAY_SIZE(vcpu_names));
+		struct stats *s = make(vcpu_names, ARRAY_SIZE(vcpu_names), v->vm->engine);
 		u32 at;
 
 		if (!s)
@@ -140,7 +180,7 @@ void stats_update_vm(struct vm *vm)
 	struct stats *s = __atomic_load_n(&vm->stats, __ATOMIC_ACQUIRE);
 
 	if (s)
-		s->file->data[0] = __atomic_load_n(&vm->flush_requests, __ATOMIC_RELAXED);
+		s->data[0] = __atomic_load_n(&vm->flush_requests, __ATOMIC_RELAXED);
 }
 
 int stats_open_vm(struct vm *vm)
@@ -150,7 +190,7 @@ int stats_open_vm(struct vm *vm)
 
 	host_mutex_lock(&vm->lock);
 	if (!vm->stats) {
-		s = make(vm_names, ARRAY_SIZE(vm_names));
+		s = make(vm_names, ARRAY_SIZE(vm_names), NULL);
 		if (s) {
 			at = put_text(s->file->id, 0, "kvm-");
 			put_number(s->file->id, at, host_getpid());

@@ -6,7 +6,7 @@ import struct
 import subprocess
 
 import pytest
-from conftest import ANYKVM, PROGRAMS, anykvm_exec, run
+from conftest import ANYKVM, NOBODY, PROGRAMS, anykvm_exec, as_user, run
 
 NOT_FOUND, CANNOT, OURS, USAGE = 127, 126, 125, 2
 
@@ -60,15 +60,6 @@ def test_other_processor(tmp_path):
     refused(anykvm_exec(elf(tmp_path / "empty")), CANNOT, "no program")
 
 
-def as_user(argv, **kw):
-    """As nobody, when these tests run as root."""
-    if os.geteuid() == 0:
-        kw["user"] = 65534
-        kw["group"] = 65534
-        kw["extra_groups"] = []
-    return run(argv, **kw)
-
-
 @pytest.mark.parametrize("mode,word", [(0o4755, "set-user-ID"), (0o2755, "set-group-ID")])
 def test_privileged(tmp_path_factory, mode, word):
     if os.geteuid() != 0:
@@ -87,7 +78,7 @@ def test_privileged(tmp_path_factory, mode, word):
 
 
 def reachable():
-    return subprocess.run(["test", "-x", ANYKVM], user=65534, group=65534).returncode == 0
+    return subprocess.run(["test", "-x", ANYKVM], user=NOBODY, group=NOBODY).returncode == 0
 
 
 def test_any_user(tmp_path):

@@ -150,6 +150,14 @@ class Apt:
             os.chmod(found[-1], 0o755 if os.access(found[-1], os.X_OK) else 0o644)
             os.replace(found[-1], dest)
 
+    def unpack(self, package, dest):
+        """Downloads a package and unpacks it into a new directory, dest."""
+        with tempfile.TemporaryDirectory(dir=self.dir) as tmp:
+            run(["apt-get", *self.options, "download", f"{package}:{self.arch}"], cwd=tmp)
+            deb, = Path(tmp).glob("*.deb")
+            run(["dpkg-deb", "--extract", str(deb), f"{tmp}/tree"])
+            os.replace(f"{tmp}/tree", dest)
+
     def extract_tree(self, package, member, dest):
         """Downloads a package and unpacks a folder of it below dest."""
         with tempfile.TemporaryDirectory(dir=self.dir) as tmp:
@@ -261,10 +269,12 @@ def busybox(arch):
     return fetch(arch, "busybox-static", "./bin/busybox", f"busybox-{arch}")
 
 
-def userland(packages):
+def userland(packages, without=()):
     """A directory with Debian packages and their dependencies, unpacked but not
-    configured; documentation and translations left out."""
-    name = "userland-" + hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
+    configured; documentation and translations left out, and what matches the
+    patterns without."""
+    text = " ".join(sorted(packages)) + "".join(f" -{p}" for p in without)
+    name = "userland-" + hashlib.sha256(text.encode()).hexdigest()[:12]
     dest = cache_dir() / name
     with locked(name):
         if dest.exists():
@@ -279,7 +289,27 @@ def userland(packages):
             apt.extract_all(packages, tmp)
         for useless in ("doc", "man", "locale", "info", "i18n", "perl"):
             shutil.rmtree(tmp / "usr/share" / useless, ignore_errors=True)
+        for path in [p for pattern in without for p in tmp.glob(pattern)]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         os.replace(tmp, dest)
+    return dest
+
+
+def package_tree(package):
+    """A directory with one Debian package unpacked, without what it depends on."""
+    dest = cache_dir() / f"tree-{package}"
+    with locked(dest.name):
+        if dest.exists():
+            return dest
+        with locked("apt"):
+            apt = apt_for(NATIVE)
+            print(f"guests: fetching {package}", file=sys.stderr)
+            apt.update()
+            real = apt.image_package(package) if package.startswith("linux-image") else package
+            apt.unpack(real, dest)
     return dest
 
 

@@ -42,6 +42,16 @@ reboot)
 	echo ANYKVM-REBOOT
 	reboot -f
 	;;
+button)
+	mkdir -p /etc/acpi/PWRF
+	printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
+	chmod +x /etc/acpi/PWRF/00000080
+	acpid -d -f >/dev/null 2>&1 &
+	while :; do
+		echo "TICK $((n += 1))"
+		usleep 100000
+	done
+	;;
 *)
 	hostname anykvm
 	echo

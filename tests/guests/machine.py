@@ -23,10 +23,12 @@ def anykvm_path():
 
 
 def command(runner, kernel, initrd=None, append="", cpus=1, memory=512, reboot=False, extra=()):
-    """The argument vector that boots a kernel. memory in MiB."""
+    """The argument vector that boots a kernel, or firmware (kernel None). memory in MiB."""
     if runner == "anykvm":
         argv = [anykvm_path(), "run", "--engine", os.environ.get("ANYKVM_ENGINE", "soft"),
-                "--cpus", str(cpus), "--memory", f"{memory}M", "--kernel", str(kernel)]
+                "--cpus", str(cpus), "--memory", f"{memory}M"]
+        if kernel:
+            argv += ["--kernel", str(kernel)]
         if initrd:
             argv += ["--initrd", str(initrd)]
         if append:
@@ -101,7 +103,7 @@ class Guest:
     def write(self, data):
         os.write(self.tty, data if isinstance(data, bytes) else data.encode())
 
-    def _pump(self, seconds):
+    def pump(self, seconds):
         """Takes output that comes within the time; False at the end of all."""
         if not self.open:
             return False
@@ -138,23 +140,23 @@ class Guest:
                 if m:
                     return when, m
             left = deadline - time.monotonic()
-            if self.process.poll() is not None and not self._pump(0.05):
+            if self.process.poll() is not None and not self.pump(0.05):
                 self.fail(f"ended (status {self.process.returncode}) before '{pattern}' came")
             if left <= 0:
                 self.fail(f"'{pattern}' did not come in {seconds} s")
-            self._pump(min(left, 0.5))
+            self.pump(min(left, 0.5))
 
-    def search(self, pattern, seconds):
-        """Waits for a match anywhere in all that came, for screens drawn with
-        escape sequences: the match."""
+    def search(self, pattern, seconds, start=0):
+        """Waits for a match anywhere in all that came (from start on), for
+        screens drawn with escape sequences: the match."""
         deadline = time.monotonic() + seconds
         while True:
-            m = re.search(pattern, self.text)
+            m = re.search(pattern, self.text[start:])
             if m:
                 return m
             if time.monotonic() >= deadline or self.process.poll() is not None:
                 self.fail(f"did not show '{pattern}' in {seconds} s")
-            self._pump(0.5)
+            self.pump(0.5)
 
     def prompt(self, seconds, text="guest# "):
         """Waits until the last, unfinished line ends with a prompt (and with
@@ -163,7 +165,7 @@ class Guest:
         while not re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.partial).endswith(text):
             if time.monotonic() >= deadline or self.process.poll() is not None:
                 self.fail(f"did not come to its prompt in {seconds} s")
-            self._pump(0.2)
+            self.pump(0.2)
 
     def wait(self, seconds):
         """Waits for the process to end: its status."""
@@ -172,10 +174,10 @@ class Guest:
             if time.monotonic() >= deadline:
                 self.fail(f"did not end in {seconds} s")
             if self.open:
-                self._pump(0.2)
+                self.pump(0.2)
             else:
                 time.sleep(0.05)
-        while self.process.stdout and self._pump(0.05):
+        while self.process.stdout and self.pump(0.05):
             pass
         return self.process.returncode
 

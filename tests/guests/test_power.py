@@ -116,9 +116,32 @@ def test_much_input(boot):
     for i in range(400):
         guest.write(f"{i} the quick brown fox\n")
         if i % 20 == 19:
-            guest._pump(0.05)
+            guest.pump(0.05)
     guest.write("END\nstty echo; wc -l </tmp/in; cksum </tmp/in; seq 1 3000 | cksum; seq 1 3000\n")
     guest.expect("^400$", 60)
     guest.expect("^3000$", 60)
     numbers = [line for _, line in guest.lines if re.match(r"\d+$", line)]
     assert numbers[-3000:] == [str(i) for i in range(1, 3001)]
+
+
+BUTTON = """
+grep -A4 -i power /proc/bus/input/devices
+for i in /sys/class/input/event*; do
+	grep -qi "power button" $i/device/name && event=${i##*/}
+done
+head -c 48 /dev/input/$event >/dev/null &
+while ! ls -l /proc/$!/fd | grep -q "input/$event"; do sleep 0.1; done
+echo READY $event
+wait $! && echo PRESSED
+"""
+
+
+@pytest.mark.parametrize("kind", ["q35", "pc", "micro"])
+def test_power_button(boot, anykvm_only, kind):
+    """Ctrl-A p presses the power button, of which the system hears by ACPI."""
+    guest = boot("cloud", script=BUTTON, modules=["button", "evdev"], tty=True,
+                 extra=["--machine", kind])
+    guest.expect("READY event", 60)
+    guest.write("\x01p")
+    guest.expect("PRESSED", 20)
+    assert guest.wait(30) == 0

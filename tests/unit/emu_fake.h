@@ -199,10 +199,11 @@ void soft_fpu_load(struct vcpu *v)
 }
 
 /* Every access goes the long way. */
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info)
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	(void)linear;
 	(void)info;
+	(void)site;
 	v->scratch[0] = SOFT_ODD;
 	return NULL;
 }

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "soft/mmu/mmu.h"
+#include "soft/soft.h"
 
 #define LOW_SIZE 0x1000000ull		/* RAM at 0 */
 #define HIGH_GPA 0x100000000ull		/* RAM at 4G */
@@ -70,6 +71,17 @@ bool dirty_ring_full(const struct vcpu *v)
 {
 	(void)v;
 	return false;
+}
+
+/* There is no TLB here. */
+void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s, bool write)
+{
+	(void)v;
+	(void)linear;
+	(void)x;
+	(void)s;
+	(void)write;
+	fail();
 }
 
 void soft_page_written(struct vm *vm, struct memslot *s, u64 gpa, u32 len)

@@ -330,6 +330,36 @@ static void test_clock(void **state)
 	assert_int_equal(anykvm_ioctl(vm_fd, KVM_SET_CLOCK, &got), 0);
 }
 
+/* What is saved with the vCPU's state must not change because that is asked for. */
+static void test_clock_page(void **state)
+{
+	static const unsigned char out[] = { 0xe6, 0x10, 0xeb, 0xfc };	/* out; back to it */
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e;
+	} m = { .head.nmsrs = 1, .e = { .index = 0x4b564d01, .data = 0x3000 | 1 } };
+	volatile uint32_t *version = (void *)(memory + 0x3000);
+	struct kvm_vcpu_events events;
+	struct kvm_mp_state mp;
+
+	(void)state;
+	set_supported_cpuid();
+	load_code(out, sizeof(out));
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_SET_MSRS, &m), 1);
+	assert_int_equal(*version, 0);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_RUN, 0), 0);
+	assert_int_equal(*version, 2);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_KVMCLOCK_CTRL, 0), 0);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_GET_VCPU_EVENTS, &events), 0);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_GET_MP_STATE, &mp), 0);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_SET_VCPU_EVENTS, &events), 0);
+	assert_int_equal(*version, 2);
+	assert_int_equal(memory[0x3000 + 29] & 2, 0);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_RUN, 0), 0);
+	assert_int_equal(*version, 4);
+	assert_int_equal(memory[0x3000 + 29] & 2, 2);	/* the guest was stopped */
+}
+
 static void test_many_cpus(void **state)
 {
 	int fd[300], i;
@@ -622,6 +652,7 @@ int main(void)
 		CPU_TEST(test_register_round_trip),
 		CPU_TEST(test_events_round_trip),
 		CPU_TEST(test_clock),
+		CPU_TEST(test_clock_page),
 		VM_TEST(test_many_cpus),
 		VM_TEST(test_irqchip),
 		CPU_TEST(test_signal_ends_run),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signals through a signalfd. A process that a signal ended says so to its
+ * Signals through a signalfd; SIGUSR1 asks for a word. A process that a signal ended says so to its
  * parent: after cleaning up, the signal is raised again with its default
  * action.
  */
@@ -21,6 +21,7 @@ struct signals {
 	sigset_t set, old;
 	struct loop_entry *entry;
 	void (*terminate)(void *ctx);
+	void (*tell)(void *ctx);
 	void *ctx;
 };
 
@@ -39,6 +40,9 @@ static void on_signal(void *arg)
 	case SIGCONT:
 		terminal_raw();
 		break;
+	case SIGUSR1:
+		s->tell(s->ctx);
+		break;
 	default:
 		if (!s->received)
 			s->received = (int)info.ssi_signo;
@@ -46,9 +50,10 @@ static void on_signal(void *arg)
 	}
 }
 
-struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void *ctx)
+struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void (*tell)(void *ctx),
+			    void *ctx)
 {
-	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
+	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1 };
 	struct signals *s = calloc(1, sizeof(*s));
 	unsigned int i;
 
@@ -57,6 +62,7 @@ struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void *
 		return NULL;
 	}
 	s->terminate = terminate;
+	s->tell = tell;
 	s->ctx = ctx;
 	sigemptyset(&s->set);
 	for (i = 0; i < ARRAY_SIZE(watched); i++) {

@@ -12,11 +12,12 @@ struct signals;
 
 /*
  * Blocks the signals for this thread and those it starts, and calls
- * terminate(ctx) for one that ends the process. Stopping and continuing (as
- * with SIGTSTP) restore the terminal and make it raw again. NULL after an
- * error line.
+ * terminate(ctx) for one that ends the process, and tell(ctx) for SIGUSR1.
+ * Stopping and continuing (as with SIGTSTP) restore the terminal and make it
+ * raw again. NULL after an error line.
  */
-struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void *ctx);
+struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void (*tell)(void *ctx),
+			    void *ctx);
 /* Unblocks the signals. Then, if one has ended the process, ends it by that signal. */
 void signals_free(struct signals *s);
 /* The signal that ended the process, or 0. */

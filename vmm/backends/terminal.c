@@ -203,6 +203,9 @@ static void command(struct terminal *t, u8 key)
 	case 'x':
 		t->ops.quit(t->ops.ctx);
 		break;
+	case 'p':
+		t->ops.power(t->ops.ctx);
+		break;
 	case 'i':
 		t->ops.info(t->ops.ctx);
 		break;
@@ -215,6 +218,7 @@ static void command(struct terminal *t, u8 key)
 		say(t, "\r\n"
 		       "Ctrl-A h       this help\r\n"
 		       "Ctrl-A x       end anykvm and the guest\r\n"
+		       "Ctrl-A p       press the power button: the guest is to shut down\r\n"
 		       "Ctrl-A b       send a break to the serial port\r\n"
 		       "Ctrl-A i       tell where every CPU is\r\n"
 		       "Ctrl-A Ctrl-A  send Ctrl-A\r\n");

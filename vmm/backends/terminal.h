@@ -12,6 +12,8 @@
 struct terminal_ops {
 	/* Ctrl-A x. */
 	void (*quit)(void *ctx);
+	/* Ctrl-A p: press the power button. */
+	void (*power)(void *ctx);
 	/* Ctrl-A i: tell the state of the machine. */
 	void (*info)(void *ctx);
 	/* Standard output has no reader any more; the reason was told. */

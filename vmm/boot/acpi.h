@@ -15,7 +15,7 @@
 #define ACPI_RESET_PORT 0xcf9
 #define ACPI_RESET_VALUE 0x06
 #define ACPI_SCI_IRQ 9
-#define ACPI_SLP_TYP_S5 5
+#define ACPI_SLP_TYP_S5 0	/* as firmware for QEMU takes it for granted */
 
 #define LAPIC_BASE 0xfee00000
 #define IOAPIC_BASE 0xfec00000

@@ -12,6 +12,7 @@
 #define VERSION_MAJOR 2
 #define VERSION_MINOR 8
 
+#define HANDLE_BIOS 0
 #define HANDLE_SYSTEM 0x100
 #define HANDLE_CHASSIS 0x300
 #define HANDLE_CPU 0x400
@@ -90,6 +91,23 @@ static void put32(u8 *p, u32 v)
 }
 
 /* --- the tables --------------------------------------------------------------------- */
+
+static void bios_information(struct build *b)
+{
+	u8 *t = open_structure(b, 0, 24, HANDLE_BIOS);
+
+	if (!t)
+		return;
+	put16(t + 6, 0xf000);
+	t[10] = 1 << 3;			/* nothing is told of what it can do */
+	t[19] = 1 << 4;			/* it is a virtual machine's */
+	t[20] = t[21] = 0;
+	t[22] = t[23] = 0xff;
+	t[4] = add_string(b, "anykvm");
+	t[5] = add_string(b, ANYKVM_VERSION);
+	t[8] = add_string(b, "01/01/2024");
+	close_structure(b);
+}
 
 static void system_information(struct build *b, const struct smbios_config *c)
 {
@@ -258,6 +276,8 @@ int smbios_make(struct smbios *s, const struct smbios_config *c, u32 base)
 	u8 *t;
 
 	s->size = 0;
+	if (c->bios)
+		bios_information(&b);
 	system_information(&b, c);
 	chassis(&b);
 	for (i = 0; i < c->cpus; i++)

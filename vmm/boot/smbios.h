@@ -11,6 +11,7 @@
 struct smbios_config {
 	const char *machine;		/* its type */
 	unsigned int cpus;
+	bool bios;			/* tell of firmware, too, as there is none to do so */
 	u64 memory, low, high;		/* bytes, and how they are split at 4 GiB */
 };
 

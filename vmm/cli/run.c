@@ -18,6 +18,7 @@
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
+#include "../machine/stats.h"
 #include "../machine/trace.h"
 #include "commands.h"
 #include "options.h"
@@ -25,6 +26,7 @@
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define TRACES_MAX 4
+#define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
@@ -33,6 +35,7 @@ struct run {
 	struct machine_config config;
 	enum engine_choice engine;
 	bool no_reboot;
+	bool stats;		/* printed when a machine ends */
 	const char *firmware_option;
 	struct firmware firmware;
 	const char *traces[TRACES_MAX];
@@ -47,6 +50,7 @@ struct run {
 	struct signals *signals;
 	struct terminal *terminal;
 	struct timer *sampler;
+	struct timer *refreshed;	/* runs when the statistics are wanted */
 	struct machine *machine;	/* NULL between two */
 	int status;
 };
@@ -165,6 +169,13 @@ static int set_debug_port(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_stats(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->stats = true;
+	return 0;
+}
+
 static int set_trace(void *ctx, const char *value)
 {
 	struct run *r = ctx;
@@ -200,6 +211,8 @@ static const struct option_def options[] = {
 	  set_debug_port },
 	{ "--trace", "WHAT[=FILE]", "exits: print each exit to this program\n"
 	  "time: tell at the end where the CPUs' time went", set_trace },
+	{ "--stats", NULL, "print the engine's counters at the end; SIGUSR1 prints them, too",
+	  set_stats },
 	{ NULL, NULL, NULL, NULL },
 };
 
@@ -270,6 +283,14 @@ static void on_gone(void *ctx)
 	end_machine(ctx, MACHINE_FAILED);
 }
 
+static void on_power(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		machine_power_button(r->machine);
+}
+
 static void on_info(void *ctx)
 {
 	struct run *r = ctx;
@@ -285,6 +306,24 @@ static void on_sample(void *ctx)
 	if (r->machine)
 		machine_sample(r->machine);
 	timer_set(r->sampler, monotonic_ns() + TRACE_SAMPLE_NS);
+}
+
+static void on_tell(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (!r->machine)
+		return;
+	machine_refresh(r->machine);
+	timer_set(r->refreshed, monotonic_ns() + REFRESH_NS);
+}
+
+static void on_refreshed(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->machine)
+		stats_print(r->machine, stderr);
 }
 
 /* A disk of the host is full, or no longer. */
@@ -317,6 +356,8 @@ static enum machine_end run_once(struct run *r)
 		terminal_free(r->terminal);
 		_exit(1);	/* nothing that the CPU still uses may be freed */
 	}
+	if (r->stats)
+		stats_print(r->machine, stderr);
 	end = machine_get_end(r->machine);
 	machine_free(r->machine);
 	r->machine = NULL;
@@ -349,7 +390,7 @@ static int open_disks(struct run *r)
 
 static int set_up(struct run *r)
 {
-	const struct terminal_ops ops = { on_quit, on_info, on_gone, r };
+	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
 	unsigned int i;
 
 	for (i = 0; i < r->ntraces; i++)
@@ -372,9 +413,12 @@ static int set_up(struct run *r)
 	r->config.input = r->input;
 	if (open_disks(r) < 0)
 		return -1;
-	r->signals = signals_new(r->loop, on_quit, r);
+	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->refreshed = timer_new(r->loop, on_refreshed, r);
+	if (!r->refreshed)
+		return error("cannot create a timer");
 	r->terminal = terminal_new(r->loop, &ops);
 	if (!r->terminal)
 		return -1;
@@ -392,6 +436,7 @@ static void tear_down(struct run *r)
 	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
+	timer_free(r->refreshed);
 	if (r->kvm.fd >= 0)
 		kvm_close(&r->kvm);
 	registry_free(r->backends);

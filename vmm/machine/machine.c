@@ -272,9 +272,11 @@ int machine_stop(struct machine *m)
 	unsigned int i;
 
 	request_all(m, VCPU_STOP);
-	for (i = 0; i < m->cpus; i++)
+	for (i = 0; i < m->cpus; i++) {
 		if (!cpu_join(&m->vcpus[i], deadline))
 			return error("CPU %u does not leave the guest", i);
+		cpu_open_stats(&m->vcpus[i]);
+	}
 	return 0;
 }
 
@@ -286,6 +288,11 @@ void machine_power_button(struct machine *m)
 void machine_info(struct machine *m)
 {
 	request_all(m, VCPU_INFO);
+}
+
+void machine_refresh(struct machine *m)
+{
+	request_all(m, VCPU_STATS);
 }
 
 void machine_sample(struct machine *m)

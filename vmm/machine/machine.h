@@ -132,6 +132,11 @@ void machine_power_button(struct machine *m);
 
 /* Has every CPU tell its registers on standard error. */
 void machine_info(struct machine *m);
+/*
+ * Has every CPU leave the guest for a moment, which brings its counters up to
+ * date and opens them.
+ */
+void machine_refresh(struct machine *m);
 /* Has every CPU give the trace a sample of where it is. */
 void machine_sample(struct machine *m);
 

@@ -10,6 +10,7 @@
 #include "../devices/firmware/fw_cfg.h"
 #include "../devices/pci/pci.h"
 #include "../devices/power/power.h"
+#include "../devices/rtc/mc146818.h"
 #include "../error.h"
 #include "start.h"
 
@@ -40,6 +41,7 @@ static int make_smbios(struct machine *m, struct smbios *s, u32 base)
 	const struct smbios_config c = {
 		.machine = m->config->type->name,
 		.cpus = m->config->boot.cpus,
+		.bios = m->config->boot.kernel,
 		.memory = m->mem.size,
 		.low = m->mem.low,
 		.high = m->mem.high,
@@ -199,6 +201,14 @@ static bool has_display(struct machine *m)
 	return false;
 }
 
+/* What SeaBIOS reads of the clock's memory: disk, CD and network in this order, the CPUs. */
+static void put_cmos(struct machine *m)
+{
+	rtc_set(m->rtc, 0x3d, 0x32);
+	rtc_set(m->rtc, 0x38, 0x40);
+	rtc_set(m->rtc, 0x5f, (u8)(m->config->boot.cpus - 1));
+}
+
 /* Without a display SeaBIOS shows text on the serial port, for boot loaders, too. */
 static int add_options(struct machine *m)
 {
@@ -220,6 +230,7 @@ static int load_firmware(struct machine *m)
 	    fw_cfg_item16(f, FW_CFG_MAX_CPUS, cpus) < 0 || add_acpi(m) < 0 ||
 	    add_smbios(m) < 0 || add_memory_map(m) < 0)
 		return -1;
+	put_cmos(m);
 	return add_options(m);
 }
 

@@ -10,12 +10,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../error.h"
 #include "trace.h"
 #include "vcpu.h"
 
-#define KICK_SIGNAL SIGUSR1
+#define KICK_SIGNAL SIGRTMIN	/* SIGUSR1 is the user's: it prints statistics */
 #define REKICK_NS 100000000L
 
 /* --- exits -------------------------------------------------------------------- */
@@ -127,6 +128,13 @@ static void handle_exit(struct vcpu *v)
 	}
 }
 
+void cpu_open_stats(struct vcpu *v)
+{
+	if (v->stats < 0)
+		__atomic_store_n(&v->stats, kvm_ioctl(v->m->kvm, v->fd, KVM_GET_STATS_FD, 0),
+				 __ATOMIC_RELEASE);
+}
+
 /* --- the thread ------------------------------------------------------------------ */
 
 /* Waits while the machine is paused; a request to stop ends that, too. */
@@ -156,6 +164,8 @@ static bool handle_requests(struct vcpu *v)
 	}
 	if (what & VCPU_SAMPLE)
 		trace_sample(v->m->config->trace, v);
+	if (what & VCPU_STATS)
+		cpu_open_stats(v);
 	if (what & VCPU_PAUSE)
 		wait_paused(v);
 	return true;
@@ -230,6 +240,7 @@ int cpu_create(struct vcpu *v, struct machine *m, unsigned int id)
 {
 	v->m = m;
 	v->id = id;
+	v->stats = -1;
 	v->fd = kvm_ioctl(m->kvm, m->vm.fd, KVM_CREATE_VCPU, id);
 	if (v->fd < 0)
 		return error("cannot create CPU %u: %s", id, strerror(-v->fd));
@@ -245,6 +256,8 @@ void cpu_destroy(struct vcpu *v)
 {
 	if (v->run)
 		munmap(v->run, v->m->run_size);
+	if (v->stats >= 0)
+		close(v->stats);
 	kvm_close_fd(v->m->kvm, v->fd);
 }
 

@@ -11,7 +11,8 @@
 #define VCPU_STOP (1 << 0)
 #define VCPU_INFO (1 << 1)
 #define VCPU_SAMPLE (1 << 2)
-#define VCPU_PAUSE (1 << 3)	/* wait while the machine is paused */
+#define VCPU_STATS (1 << 3)
+#define VCPU_PAUSE (1 << 4)	/* wait while the machine is paused */
 
 struct vcpu {
 	struct machine *m;
@@ -21,6 +22,7 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	u32 requests;		/* VCPU_*, atomic */
+	int stats;		/* KVM_GET_STATS_FD; -1: not opened, atomic */
 };
 
 /* Makes vCPU id and sets it up for the start: 0, or -1 after an error line. */
@@ -29,6 +31,11 @@ void cpu_destroy(struct vcpu *v);
 int cpu_start(struct vcpu *v);
 /* Makes the CPU leave the guest and do what is asked. */
 void cpu_request(struct vcpu *v, u32 what);
+/*
+ * Opens the CPU's counters, from its own thread or when it does not run: all
+ * ioctls of a CPU wait for KVM_RUN.
+ */
+void cpu_open_stats(struct vcpu *v);
 /* Waits for the CPU's thread, which was asked to stop; false when it does not end in time. */
 bool cpu_join(struct vcpu *v, u64 deadline_ns);
 

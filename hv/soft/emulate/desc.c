@@ -70,10 +70,8 @@ static enum emu desc_type_bits(struct vcpu *v, struct emu_desc *d, u8 set, u8 cl
 	u8 type;
 
 	if (likely(p)) {
-		if (set)
-			__atomic_fetch_or(p, set, __ATOMIC_SEQ_CST);
-		if (clear)
-			__atomic_fetch_and(p, (u8)~clear, __ATOMIC_SEQ_CST);
+		if (unlikely(host_guest_bits8(p, set, clear)))
+			return EMU_GONE;
 	} else {
 		type = (u8)((d->hi >> 8 | set) & ~clear);
 		TRY(mem_write(v, d->addr + 5, &type, 1, MMU_WRITE | MMU_SUPER));

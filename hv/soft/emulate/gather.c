@@ -117,24 +117,13 @@ static u8 *host_address(struct vcpu *v, const struct vsib *g, u64 linear, bool w
 {
 	struct soft_cpu *c = soft_cpu(v);
 	const struct tlb_entry *e =
-		&c->tlb[MODE_MMU(c->mode)][linear >> PAGE_SHIFT & (TLB_ENTRIES - 1)];
+		&c->tlb[MODE_MMU(c->mode)][0][linear >> PAGE_SHIFT & (TLB_ENTRIES - 1)];
 	u64 off = linear & ~PAGE_MASK;
 
 	if ((write ? e->wtag : e->rtag) == linear - off && off + g->esize <= PAGE_SIZE)
-		return (u8 *)(uintptr_t)(e->host + off);
+		return (u8 *)(uintptr_t)(linear + e->delta);
 	return soft_tlb_miss(v, linear, g->esize | (write ? MISS_WRITE : 0) |
-					(g->in->seg == SEG_SS ? MISS_STACK : 0));
-}
-
-typedef u32 __attribute__((may_alias, aligned(1))) any_u32;
-typedef u64 __attribute__((may_alias, aligned(1))) any_u64;
-
-static void copy(void *to, const void *from, u32 size)
-{
-	if (size == 4)
-		*(volatile any_u32 *)to = *(const volatile any_u32 *)from;
-	else
-		*(volatile any_u64 *)to = *(const volatile any_u64 *)from;
+					(g->in->seg == SEG_SS ? MISS_STACK : 0), 0);
 }
 
 static enum emu move_element(struct vcpu *v, struct vsib *g, u32 i, bool write)
@@ -147,10 +136,9 @@ static enum emu move_element(struct vcpu *v, struct vsib *g, u32 i, bool write)
 	if (!g->flat)
 		TRY(seg_linear(v, g->in->seg, linear, g->esize, access, &linear));
 	host = host_address(v, g, linear, write);
-	if (likely(host)) {
-		copy(write ? host : value, write ? value : host, g->esize);
-		return EMU_NEXT;
-	}
+	if (likely(host))
+		return host_guest_copy(write ? host : value, write ? value : host, g->esize) ?
+			       EMU_GONE : EMU_NEXT;
 	if (v->scratch[0] == SOFT_FAULT)
 		return EMU_FAULT;
 	if (g->flat)

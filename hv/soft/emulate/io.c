@@ -13,6 +13,8 @@
  * Intel SDM vol. 1, chapter 19 (I/O, the permission bitmap); KVM API, 5
  * (KVM_EXIT_IO).
  */
+#include <errno.h>
+
 #include "emulate.h"
 
 #define PIO_DATA_OFFSET 4096
@@ -205,10 +207,10 @@ EMU_HANDLER(emu_outs)
 	if (n > 1) {
 		const u8 *p = mem_ptr(v, linear, n * size, MMU_READ);
 
-		if (p)
-			host_memcpy(data, p, n * size);
-		else
+		if (!p)
 			n = 1;
+		else if (host_guest_move(data, p, n * size))
+			return EMU_GONE;
 	}
 	advance(v, REG_RSI, in->addrsize, rep, n, size);
 	io_exit(v, port, size, false, n);
@@ -220,6 +222,7 @@ static int complete_ins(struct vcpu *v)
 {
 	const u8 *data = v->pio_data;
 	u32 size = v->pio.size, done;
+	enum emu e;
 	u64 linear;
 
 	/* Registers that were set meanwhile win. */
@@ -230,9 +233,11 @@ static int complete_ins(struct vcpu *v)
 			break;	/* user space shortened the count */
 		u64 offset = reg_read(v, REG_RDI, v->pio.addrsize);
 
-		if (seg_linear(v, SEG_ES, offset, size, MMU_WRITE, &linear) != EMU_NEXT ||
-		    mem_write(v, linear, data + done * size, size, MMU_WRITE) != EMU_NEXT)
+		if (seg_linear(v, SEG_ES, offset, size, MMU_WRITE, &linear) != EMU_NEXT)
 			return 0;
+		e = mem_write(v, linear, data + done * size, size, MMU_WRITE);
+		if (e != EMU_NEXT)
+			return e == EMU_GONE ? -EFAULT : 0;
 		advance(v, REG_RDI, v->pio.addrsize, v->pio.rep, 1, size);
 	}
 	if (!v->pio.rep || !reg_read(v, REG_RCX, v->pio.addrsize)) {

@@ -162,18 +162,25 @@ static u32 chunk(const struct string *s)
 
 /* --- MOVS ------------------------------------------------------------------------ */
 
-#define REP_MOVS(suffix)                                             \
-	do {                                                         \
-		if (down)                                            \
-			__asm__ volatile("std; rep movs" suffix "; cld" \
-					 : "+D"(d), "+S"(p), "+c"(c)::"memory", "cc"); \
-		else                                                 \
-			__asm__ volatile("rep movs" suffix           \
-					 : "+D"(d), "+S"(p), "+c"(c)::"memory"); \
+/*
+ * The host's instruction, which ends early when the memory is gone: DF is then
+ * still set.
+ */
+#define REP_MOVS(suffix)                                                        \
+	do {                                                                    \
+		if (down)                                                       \
+			__asm__ volatile goto("std\n\t" HOST_GUARDED("rep movs" suffix) "cld" \
+				     : "+D"(d), "+S"(p), "+c"(c) : : "memory", "cc" : gone); \
+		else                                                            \
+			__asm__ volatile goto(HOST_GUARDED("rep movs" suffix)            \
+				     : "+D"(d), "+S"(p), "+c"(c) : : "memory" : gone); \
 	} while (0)
 
-static void host_movs(u8 *d, const u8 *p, u64 c, u32 size, bool down)
+/* The number of elements done: fewer than n when the memory is gone. */
+static u32 host_movs(u8 *d, const u8 *p, u32 n, u32 size, bool down)
 {
+	u64 c = n;
+
 	switch (size) {
 	case 1:
 		REP_MOVS("b");
@@ -187,6 +194,10 @@ static void host_movs(u8 *d, const u8 *p, u64 c, u32 size, bool down)
 	default:
 		REP_MOVS("q");
 	}
+	return n;
+gone:
+	__asm__ volatile("cld");
+	return n - (u32)c;
 }
 
 static enum emu movs_run(struct string *s)
@@ -197,7 +208,9 @@ static enum emu movs_run(struct string *s)
 	u8 buf[8];
 
 	if (likely(dst)) {
-		host_movs(dst, src, n, s->size, s->down);
+		n = host_movs(dst, src, n, s->size, s->down);
+		if (unlikely(!n))
+			return EMU_GONE;
 	} else {
 		n = 1;
 		TRY(load(s, s->in->seg, REG_RSI, buf));
@@ -223,18 +236,21 @@ EMU_HANDLER(emu_movs)
 
 /* --- STOS ------------------------------------------------------------------------ */
 
-#define REP_STOS(suffix)                                             \
-	do {                                                         \
-		if (down)                                            \
-			__asm__ volatile("std; rep stos" suffix "; cld" \
-					 : "+D"(d), "+c"(c) : "a"(rax) : "memory", "cc"); \
-		else                                                 \
-			__asm__ volatile("rep stos" suffix           \
-					 : "+D"(d), "+c"(c) : "a"(rax) : "memory"); \
+#define REP_STOS(suffix)                                                        \
+	do {                                                                    \
+		if (down)                                                       \
+			__asm__ volatile goto("std\n\t" HOST_GUARDED("rep stos" suffix) "cld" \
+				     : "+D"(d), "+c"(c) : "a"(rax) : "memory", "cc" : gone); \
+		else                                                            \
+			__asm__ volatile goto(HOST_GUARDED("rep stos" suffix)            \
+				     : "+D"(d), "+c"(c) : "a"(rax) : "memory" : gone); \
 	} while (0)
 
-static void host_stos(u8 *d, u64 rax, u64 c, u32 size, bool down)
+/* The number of elements done, as host_movs(). */
+static u32 host_stos(u8 *d, u64 rax, u32 n, u32 size, bool down)
 {
+	u64 c = n;
+
 	switch (size) {
 	case 1:
 		REP_STOS("b");
@@ -248,6 +264,10 @@ static void host_stos(u8 *d, u64 rax, u64 c, u32 size, bool down)
 	default:
 		REP_STOS("q");
 	}
+	return n;
+gone:
+	__asm__ volatile("cld");
+	return n - (u32)c;
 }
 
 static enum emu stos_run(struct string *s)
@@ -257,7 +277,9 @@ static enum emu stos_run(struct string *s)
 	u8 *dst = span(s, SEG_ES, REG_RDI, MMU_READ | MMU_WRITE, &n);
 
 	if (likely(dst)) {
-		host_stos(dst, rax, n, s->size, s->down);
+		n = host_stos(dst, rax, n, s->size, s->down);
+		if (unlikely(!n))
+			return EMU_GONE;
 	} else {
 		n = 1;
 		TRY(store(s, &rax));
@@ -306,13 +328,16 @@ EMU_HANDLER(emu_lods)
 
 /* --- CMPS and SCAS --------------------------------------------------------------- */
 
-/* Compares up to c elements; the number done, and the flags of the last one. */
+/*
+ * Compares up to n elements; the number done, and the flags of the last one. 0
+ * when the memory is gone: nothing was changed.
+ */
 #define REP_CMPS(prefix, suffix)                                                          \
-	__asm__ volatile("testb %b[down], %b[down]; jz 1f; std; 1: " prefix " cmps" suffix \
-			 "; cld; seto %%al; lahf"                                         \
-			 : "+S"(p), "+D"(q), "+c"(c), "=&a"(flags)                        \
-			 : [down] "q"(down)                                               \
-			 : "memory", "cc")
+	__asm__ volatile goto("testb %b[down], %b[down]\n\tjz 1f\n\tstd\n"                        \
+		     "1:\t" HOST_GUARDED(prefix " cmps" suffix) "cld\n\tseto %%al\n\tlahf"  \
+		     : "+S"(p), "+D"(q), "+c"(c), "=&a"(flags)                            \
+		     : [down] "q"(down)                                                   \
+		     : "memory", "cc" : gone)
 
 static u32 host_cmps(const u8 *p, const u8 *q, u32 n, u32 size, bool down, bool equal, u16 *arith)
 {
@@ -346,14 +371,18 @@ static u32 host_cmps(const u8 *p, const u8 *q, u32 n, u32 size, bool down, bool 
 	}
 	*arith = (u16)flags;
 	return n - (u32)c;
+gone:
+	__asm__ volatile("cld");
+	*arith = 0;
+	return 0;
 }
 
 #define REP_SCAS(prefix, suffix)                                                          \
-	__asm__ volatile("testb %b[down], %b[down]; jz 1f; std; 1: " prefix " scas" suffix \
-			 "; cld; seto %%al; lahf"                                         \
-			 : "+D"(q), "+c"(c), "+a"(rax)                                    \
-			 : [down] "q"(down)                                               \
-			 : "memory", "cc")
+	__asm__ volatile goto("testb %b[down], %b[down]\n\tjz 1f\n\tstd\n"                        \
+		     "1:\t" HOST_GUARDED(prefix " scas" suffix) "cld\n\tseto %%al\n\tlahf"  \
+		     : "+D"(q), "+c"(c), "+a"(rax)                                        \
+		     : [down] "q"(down)                                                   \
+		     : "memory", "cc" : gone)
 
 static u32 host_scas(u64 rax, const u8 *q, u32 n, u32 size, bool down, bool equal, u16 *arith)
 {
@@ -386,6 +415,10 @@ static u32 host_scas(u64 rax, const u8 *q, u32 n, u32 size, bool down, bool equa
 	}
 	*arith = (u16)rax;
 	return n - (u32)c;
+gone:
+	__asm__ volatile("cld");
+	*arith = 0;
+	return 0;
 }
 
 /* A repeated comparison ends when ZF is not what its prefix goes on for. */
@@ -428,6 +461,8 @@ static enum emu cmps_run(struct string *s, bool *over)
 
 	if (likely(q)) {
 		n = host_cmps(p, q, n, s->size, s->down, equal, &arith);
+		if (unlikely(!n))
+			return EMU_GONE;
 	} else {
 		TRY(load(s, s->in->seg, REG_RSI, a));
 		TRY(load(s, SEG_ES, REG_RDI, b));
@@ -457,6 +492,8 @@ static enum emu scas_run(struct string *s, bool *over)
 
 	if (likely(q)) {
 		n = host_scas(rax, q, n, s->size, s->down, equal, &arith);
+		if (unlikely(!n))
+			return EMU_GONE;
 	} else {
 		TRY(load(s, SEG_ES, REG_RDI, b));
 		n = host_scas(rax, b, 1, s->size, false, equal, &arith);

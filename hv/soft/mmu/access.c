@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 
+#include "../soft.h"
 #include "mmu.h"
 
 #define MAX_PIECES (MEM_MAX_SIZE / PAGE_SIZE + 1)
@@ -23,30 +24,6 @@ struct piece {
 	u64 gpa;
 	u32 len;
 };
-
-typedef u16 __attribute__((may_alias, aligned(1))) any_u16;
-typedef u32 __attribute__((may_alias, aligned(1))) any_u32;
-typedef u64 __attribute__((may_alias, aligned(1))) any_u64;
-
-static inline void copy(void *dst, const void *src, u32 len)
-{
-	switch (len) {
-	case 1:
-		*(volatile u8 *)dst = *(const volatile u8 *)src;
-		break;
-	case 2:
-		*(volatile any_u16 *)dst = *(const volatile any_u16 *)src;
-		break;
-	case 4:
-		*(volatile any_u32 *)dst = *(const volatile any_u32 *)src;
-		break;
-	case 8:
-		*(volatile any_u64 *)dst = *(const volatile any_u64 *)src;
-		break;
-	default:
-		host_memcpy(dst, src, len);
-	}
-}
 
 static inline bool canonical(u64 addr)
 {
@@ -62,6 +39,35 @@ static u8 *ram(struct vcpu *v, u64 gpa, u32 access, struct memslot **slot)
 		return NULL;
 	*slot = s;
 	return (u8 *)(uintptr_t)(s->hva + (gpa - (s->gfn << PAGE_SHIFT)));
+}
+
+/* May the TLB of translated code answer? */
+static inline bool plain(const struct vcpu *v, u32 access)
+{
+	return v->data_tlb && !v->mode_stale && v->data_rights == mmu_rights(v) &&
+	       !(access & ~(MMU_READ | MMU_WRITE | MMU_STACK));
+}
+
+/* What it knows: the host address, or NULL. */
+static inline u8 *known(const struct vcpu *v, u64 linear, u32 size, u32 access)
+{
+	const struct tlb_entry *e;
+	u64 off = linear & ~PAGE_MASK;
+
+	if (!plain(v, access) || off + size > PAGE_SIZE)
+		return NULL;
+	e = (const struct tlb_entry *)v->data_tlb +
+	    (linear >> PAGE_SHIFT & (TLB_ENTRIES - 1));
+	if ((access & MMU_WRITE ? e->wtag : e->rtag) != linear - off)
+		return NULL;
+	return (u8 *)(uintptr_t)(linear + e->delta);
+}
+
+static inline void note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
+			u32 access)
+{
+	if (plain(v, access))
+		soft_tlb_note(v, linear, x, s, access & MMU_WRITE);
 }
 
 /* Cuts and translates an access. Fills p[MAX_PIECES] and *n. */
@@ -88,6 +94,8 @@ static enum emu translate(struct vcpu *v, u64 linear, u32 size, u32 access, stru
 		p->gpa = x.gpa;
 		p->len = MIN(size, (u32)(PAGE_SIZE - (linear & ~PAGE_MASK)));
 		p->host = ram(v, x.gpa, access, &p->slot);
+		if (p->host)
+			note(v, linear, &x, p->slot, access);
 		linear += p->len;
 		size -= p->len;
 	}
@@ -177,13 +185,16 @@ static bool mmio_room(const struct vcpu *v, const struct piece *p, u32 n)
 enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
-	u8 *d = dst;
+	u8 *d = dst, *host = known(v, linear, size, access);
 	u32 i, n;
-	enum emu e = translate(v, linear, size, access, piece, &n);
+	enum emu e;
 
+	if (likely(host))
+		return host_guest_copy(d, host, size) ? EMU_GONE : EMU_NEXT;
+	e = translate(v, linear, size, access, piece, &n);
 	for (i = 0; e == EMU_NEXT && i < n; i++) {
 		if (likely(piece[i].host))
-			copy(d, piece[i].host, piece[i].len);
+			e = host_guest_copy(d, piece[i].host, piece[i].len) ? EMU_GONE : EMU_NEXT;
 		else
 			e = mmio_read(v, piece[i].gpa, d, piece[i].len);
 		d += piece[i].len;
@@ -194,10 +205,14 @@ enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access)
 enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
+	u8 *host = known(v, linear, size, access | MMU_WRITE);
 	const u8 *s = src;
 	u32 i, n;
-	enum emu e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
+	enum emu e;
 
+	if (likely(host))
+		return host_guest_copy(host, s, size) ? EMU_GONE : EMU_NEXT;
+	e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
 	if (e != EMU_NEXT)
 		return e;
 	if (unlikely(!mmio_room(v, piece, n)))
@@ -206,7 +221,8 @@ enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 ac
 		struct piece *p = &piece[i];
 
 		if (likely(p->host)) {
-			copy(p->host, s, p->len);
+			if (unlikely(host_guest_copy(p->host, s, p->len)))
+				return EMU_GONE;
 			mmu_written(v, p->slot, p->gpa, p->len);
 		} else {
 			mmio_write(v, p->gpa, s, p->len);
@@ -219,11 +235,19 @@ enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 ac
 enum emu mem_probe_write(struct vcpu *v, u64 linear, u32 size, u32 access)
 {
 	struct piece piece[MAX_PIECES];
-	u32 n;
-	enum emu e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
+	u32 i, n;
+	enum emu e;
+	u8 *host;
 
+	host = known(v, linear, size, access | MMU_WRITE);
+	if (likely(host))
+		return host_guest_touch(host) ? EMU_GONE : EMU_NEXT;
+	e = translate(v, linear, size, access | MMU_WRITE, piece, &n);
 	if (e == EMU_NEXT && unlikely(!mmio_room(v, piece, n)))
 		return EMU_UNHANDLED;
+	for (i = 0; e == EMU_NEXT && i < n; i++)
+		if (piece[i].host && host_guest_touch(piece[i].host))
+			e = EMU_GONE;
 	return e;
 }
 
@@ -231,8 +255,10 @@ void *mem_ptr(struct vcpu *v, u64 linear, u32 size, u32 access)
 {
 	struct memslot *s;
 	struct xlate x;
-	u8 *host;
+	u8 *host = known(v, linear, size, access);
 
+	if (likely(host))
+		return host;
 	if (!vcpu_long_mode(v))
 		linear = (u32)linear;
 	else if (!canonical(linear))
@@ -242,6 +268,8 @@ void *mem_ptr(struct vcpu *v, u64 linear, u32 size, u32 access)
 	if (mmu_walk(v, linear, access, &x))
 		return NULL;
 	host = ram(v, x.gpa, access, &s);
+	if (host)
+		note(v, linear, &x, s, access);
 	if (!host || !(access & MMU_WRITE))
 		return host;
 	if (soft_page_has_code(s, x.gpa >> PAGE_SHIFT))

@@ -86,7 +86,8 @@ static inline void mmu_written(struct vcpu *v, struct memslot *s, u64 gpa, u32 l
  * address, or #SS(0) with MMU_STACK), or EMU_EXIT when an MMIO read waits for
  * user space. A write either completes whole or changes nothing.
  * EMU_UNHANDLED, with nothing changed, when one instruction needs more MMIO
- * fragments than there are or size exceeds MEM_MAX_SIZE.
+ * fragments than there are or size exceeds MEM_MAX_SIZE. EMU_GONE when the
+ * caller of KVM_RUN has taken the memory away; a part may have been written.
  *
  * A read that user space must answer puts gpa and len in
  * v->mmio[v->mmio_reads], fills v->run (KVM_EXIT_MMIO, is_write 0) and gives
@@ -99,6 +100,12 @@ static inline void mmu_written(struct vcpu *v, struct memslot *s, u64 gpa, u32 l
  * that faults are dropped.
  */
 #define MEM_MAX_SIZE 8192u
+
+/* Of what decides on access by page: what one instruction may change midway. */
+static inline u32 mmu_rights(const struct vcpu *v)
+{
+	return (v->sysflags & X86_FL_AC) | (v->cpl == 3);
+}
 
 enum emu mem_read(struct vcpu *v, u64 linear, void *dst, u32 size, u32 access);
 enum emu mem_write(struct vcpu *v, u64 linear, const void *src, u32 size, u32 access);
@@ -120,7 +127,8 @@ enum emu seg_write(struct vcpu *v, u8 seg, u64 offset, const void *src, u32 size
  * Host address of linear when [linear, linear + size) lies in one page of
  * RAM with this access allowed and may be used directly (no MMIO, no
  * translated code in it when writing); NULL otherwise, nothing raised. Valid
- * until the emulated instruction ends. Sets A/D and dirty-log bits.
+ * until the emulated instruction ends, but only for the accesses of
+ * host/guest.h. Sets A/D and dirty-log bits.
  */
 void *mem_ptr(struct vcpu *v, u64 linear, u32 size, u32 access);
 

@@ -10,8 +10,8 @@
  *
  * What the manuals leave to the implementation: accessed and dirty bits are
  * set only once the whole walk and the rights have been checked; an entry in
- * read-only memory keeps its bits; a table that is not in memory faults as an
- * entry that is not present.
+ * read-only memory keeps its bits; a table that is not in memory, or in memory
+ * that its owner has taken away, faults as an entry that is not present.
  */
 #include <errno.h>
 
@@ -69,6 +69,15 @@ static inline u64 physical_rsvd(const struct vcpu *v)
 	return PTE_ADDR & ~(BIT64(bits) - 1);
 }
 
+/* KVM_TRANSLATE may come from a thread that fault signals would kill. */
+static inline int fetch(const struct walk *w, const void *p, u32 size, u64 *e)
+{
+	*e = 0;
+	if (likely(!w->peek || host_in_run()))
+		return host_guest_load(p, size, e);
+	return host_copy_from_user(e, (u64)(uintptr_t)p, size);
+}
+
 /* Fetches one entry (size 4 or 8) and accounts it. */
 static inline int walk_entry(struct walk *w, u64 gpa, u32 size, u64 *entry)
 {
@@ -80,11 +89,7 @@ static inline int walk_entry(struct walk *w, u64 gpa, u32 size, u64 *entry)
 	if (unlikely(!s))
 		return WALK_ABSENT;
 	p = (void *)(uintptr_t)(s->hva + (gpa - (s->gfn << PAGE_SHIFT)));
-	if (size == 8)
-		e = __atomic_load_n((u64 *)p, __ATOMIC_RELAXED);
-	else
-		e = __atomic_load_n((u32 *)p, __ATOMIC_RELAXED);
-	if (!(e & PTE_P))
+	if (unlikely(fetch(w, p, size, &e)) || !(e & PTE_P))
 		return WALK_ABSENT;
 	if (unlikely(e & w->rsvd))
 		return WALK_RSVD;
@@ -209,35 +214,26 @@ static inline bool access_allowed(const struct vcpu *v, u32 access, const struct
 	return !(access & MMU_EXEC) || x->executable;
 }
 
-/* Sets accessed bits and the page's dirty bit. False: an entry changed meanwhile. */
-static bool walk_set_bits(struct walk *w, u32 size)
+/* Sets accessed bits and the page's dirty bit: 1; 0 when an entry changed meanwhile; -EFAULT. */
+static int walk_set_bits(struct walk *w, u32 size)
 {
 	u32 i;
 
 	for (i = 0; i < w->n; i++) {
 		u64 old = w->entry[i];
 		u64 new = old | PTE_A;
-		bool done;
+		int done;
 
 		if (i == w->n - 1u && (w->access & MMU_WRITE))
 			new |= PTE_D;
 		if (new == old || (w->slot[i]->flags & KVM_MEM_READONLY))
 			continue;
-		if (size == 8) {
-			done = __atomic_compare_exchange_n((u64 *)w->ptr[i], &old, new, false,
-							   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-		} else {
-			u32 old32 = (u32)old;
-
-			done = __atomic_compare_exchange_n((u32 *)w->ptr[i], &old32, (u32)new,
-							   false, __ATOMIC_SEQ_CST,
-							   __ATOMIC_RELAXED);
-		}
-		if (!done)
-			return false;
+		done = host_guest_exchange(w->ptr[i], size, old, new);
+		if (done <= 0)
+			return done;
 		mmu_written(w->v, w->slot[i], w->gpa[i], size);
 	}
-	return true;
+	return 1;
 }
 
 static int identity(struct vcpu *v, u64 linear, struct xlate *x)
@@ -297,13 +293,18 @@ again:
 	x->dirty = (leaf & PTE_D) || (!peek && (access & MMU_WRITE));
 	if (peek || likely((w.all & PTE_A) && ((leaf & PTE_D) || !(access & MMU_WRITE))))
 		return 0;
-	if (!walk_set_bits(&w, v->cr4 & X86_CR4_PAE ? 8 : 4))
+	r = walk_set_bits(&w, v->cr4 & X86_CR4_PAE ? 8 : 4);
+	if (!r)
 		goto again;
-	return 0;
+	if (likely(r > 0))
+		return 0;
+	x->error = access_error(v, access);
+	return -EFAULT;
 }
 
 int mmu_walk(struct vcpu *v, u64 linear, u32 access, struct xlate *x)
 {
+	v->stat.page_walks++;
 	return walk(v, linear, access, false, x);
 }
 

@@ -6,10 +6,6 @@
  */
 #include "emit.h"
 
-#define JC_AT(mmu) \
-	((s32)(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, jc) + \
-	       (mmu) * sizeof(struct jc_entry) * JC_ENTRIES))
-
 static bool single(const struct xl *x)
 {
 	return x->mode & (MODE_ONE | MODE_BOUNCE);
@@ -31,7 +27,7 @@ static void leave(struct xl *x, s64 target)
 /* Goes to rip S0; the flags are in memory. xi has moved RSP by rsp_added. */
 static void indirect(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 {
-	s32 at = JC_AT(MODE_MMU(x->mode));
+	s32 at = OFF_JC + MODE_MMU(x->mode) * JC_MODE_SIZE;
 
 	if (single(x)) {
 		e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_MISS]);
@@ -39,8 +35,8 @@ static void indirect(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 		e32(x, (u32)rsp_added);
 		return;
 	}
-	/* imul r11d, ebp, JC_HASH; shr r11d, JC_SHIFT; and r11d, -16 */
-	e8(x, 0x44), e8(x, 0x69), e8(x, 0xdd), e32(x, JC_HASH);
+	/* imul r11d, ebp, JC_HASH0; shr r11d, JC_SHIFT; and r11d, -16 */
+	e8(x, 0x44), e8(x, 0x69), e8(x, 0xdd), e32(x, JC_HASH0);
 	e8(x, 0x41), e8(x, 0xc1), e8(x, 0xeb), e8(x, JC_SHIFT);
 	e_group1(x, false, 4, S1, -16);
 	/* cmp rbp, [rsp + r11 + rip] */
@@ -62,7 +58,7 @@ static void goto_from(struct xl *x, const struct xinsn *xi, s64 target, bool tak
 		   !(x->straddles && xi->off + xi->zi.length + x->gpa32 == target)) {
 		e_align_patch(x, 1);
 		x_link(x, xi, e_jmp(x), target);
-	} else {
+	} else if (single(x) || !x_far_jump(x, xi, target)) {
 		x_flags_to_mem(x);
 		x_rip(x, S0, target);
 		indirect(x, xi, 0);
@@ -151,7 +147,8 @@ static void loop(struct xl *x, struct xinsn *xi)
 
 static void call(struct xl *x, struct xinsn *xi)
 {
-	x_flags_clobber(x, xi);
+	if (xi->stack.group < 0 || !x->groups[xi->stack.group].done)
+		x_flags_clobber(x, xi);
 	x_push_rip(x, xi);
 	goto_from(x, xi, target_of(x, xi), true);
 }
@@ -164,11 +161,10 @@ static void ret(struct xl *x, struct xinsn *xi)
 	if (xi->zi.raw.imm[0].size)
 		pop += (s32)(xi->zi.raw.imm[0].value.u & 0xffff);
 	x_flags_clobber(x, xi);
-	e_mov(x, w, S0, H_R15);
-	x_stack_check(x, xi, w ? 8 : 4, false);
-	e_rex(x, w, S0, 0, S0);
+	x_stack_check(x, xi, H_R15, 0, w ? 8 : 4, false);
+	e_rex(x, w, S0, x->ref.index < 0 ? 0 : x->ref.index, S0);
 	e8(x, 0x8b);
-	e_modrm_base(x, S0, S0, 0);
+	e_modrm_ref(x, S0);
 	e_lea(x, w, H_R15, H_R15, pop);
 	indirect(x, xi, pop);
 }
@@ -189,8 +185,10 @@ static void indirect_target(struct xl *x, struct xinsn *xi)
 			e8(x, 0x8b);
 		}
 		e_modrm_base(x, S0, S0, 0);
+		x->s0_holds = 0;
 		return;
 	}
+	x->s0_holds = 0;
 	x_get(x, S0, gpr_number(xi->op[0].reg.value, &high));
 	if (size == 4)
 		e_mov(x, false, S0, S0);
@@ -246,27 +244,84 @@ void x_branch(struct xl *x, struct xinsn *xi)
 	}
 }
 
-bool x_far_link(struct soft_vm *s, struct exit_link *l)
+/* Code outside of blocks. */
+static struct xl *begin_apart(struct soft_vm *s, u32 mode)
 {
 	struct xl *x = s->scratch;
-	struct xinsn *xi = s->insn_scratch;
 
 	x->s = s;
-	x->mode = l->from->mode;
-	x->gpa32 = (s32)l->gpa32;
-	xi->off = 0;
+	x->mode = mode;
 	x->ncold = 0;
 	x->full = false;
-	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
+	x->p = x->start = s->rw + ALIGN_UP(s->cold_used, 16ul);
 	x->end = s->rw + s->size;
-	if (!l->flags)
-		x_flags_save(x, S0);
-	x_rip(x, S0, x->gpa32);
-	indirect(x, xi, 0);
+	return x;
+}
+
+static u8 *end_apart(struct xl *x)
+{
 	x_cold(x);
 	if (x->full)
-		return false;
-	s->used = (u64)(x->p - s->rw);
-	__atomic_store_n((s32 *)(void *)l->jump, (s32)(x->start - (l->jump + 4)), __ATOMIC_RELEASE);
-	return true;
+		return NULL;
+	x->s->cold_used = (u64)(x->p - x->s->rw);
+	return x->start;
+}
+
+/* By the jump cache to gpa32; flags_saved: they are in memory. */
+static void by_jump_cache(struct xl *x, s64 gpa32, bool flags_saved)
+{
+	struct xinsn *xi = x->s->insn_scratch;
+
+	x->gpa32 = gpa32;
+	xi->off = 0;
+	if (!flags_saved)
+		x_flags_save(x, S0);
+	x_rip(x, S0, gpa32);
+	indirect(x, xi, 0);
+}
+
+bool x_far_link(struct soft_vm *s, struct exit_link *l)
+{
+	struct xl *x = begin_apart(s, l->from->mode);
+	u8 *code;
+
+	by_jump_cache(x, (s32)l->gpa32, l->at != FLAGS_HOST);
+	code = end_apart(x);
+	if (code)
+		__atomic_store_n((s32 *)(void *)l->jump, (s32)(code - (l->jump + 4)),
+				 __ATOMIC_RELEASE);
+	return code;
+}
+
+/* To the block of the same address space in another page. */
+static void correct_delta(struct xl *x, s64 by)
+{
+	if (!by)
+		return;
+	e_load(x, S0, OFF_DELTA);
+	e_lea(x, true, S0, S0, (s32)(by / 2));
+	e_lea(x, true, S0, S0, (s32)(by - by / 2));
+	e_store(x, S0, OFF_DELTA);
+}
+
+u8 *x_far_way(struct soft_vm *s, const struct far_jump *f, const struct block *b)
+{
+	s64 by = f->gpa32 - (s64)(s32)b->gpa;
+	u8 *target = f->back ? b->poll : b->entry, *code;
+	bool move = x_flags_must_move(f->at, b);
+	struct xl *x;
+
+	if (!by && !move && !b->gpa2)
+		return target;
+	x = begin_apart(s, f->mode);
+	if (b->gpa2) {	/* which pages these are must be looked up each time */
+		by_jump_cache(x, f->gpa32, f->at != FLAGS_HOST);
+	} else {
+		correct_delta(x, by);
+		if (move)
+			x_flags_move(x, f->at);
+		e_branch_rx(x, 0xe9, target);
+	}
+	code = end_apart(x);
+	return code ? to_rx(s, code) : NULL;
 }

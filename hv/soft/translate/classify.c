@@ -121,7 +121,7 @@ static bool branches(struct xl *x, struct xinsn *xi)
 		return true;
 	case ZYDIS_CATEGORY_UNCOND_BR:
 		xi->last = true;
-		if (far || !near_branch(x, xi))
+		if (far || !near_branch(x, xi) || xi->zi.mnemonic == ZYDIS_MNEMONIC_XABORT)
 			return false;
 		xi->kind = relative ? K_JMP : K_JMP_IND;
 		return relative || !bounce;

@@ -377,9 +377,18 @@ u32 x_mem_size(const struct xinsn *xi)
 	return op->size / 8 ? op->size / 8 : 1;
 }
 
+static bool uses_s0(const struct encoding *e)
+{
+	for (int i = 0; i < e->nsub; i++)
+		if (e->sub[i].host == S0)
+			return true;
+	return false;
+}
+
 void x_copy(struct xl *x, struct xinsn *xi)
 {
 	struct encoding e = { .nsub = 0 };
+	enum flags_at fs = x->fs;
 
 	operands(&e, xi);
 	if (e.mem) {
@@ -400,6 +409,9 @@ void x_copy(struct xl *x, struct xinsn *xi)
 	for (int i = 0; i < e.nsub; i++)
 		if (e.sub[i].store)
 			x_put(x, e.sub[i].guest, e.sub[i].host);
+	/* S0 is still what it was, or the distance of the operand's group. */
+	x->s0_kept = !uses_s0(&e) && (e.mem ? xi->share.group >= 0 && x->ref.index >= 0 :
+					      fs == x->fs);
 	if (xi->fl_write)
 		x_flags_written(x);
 }

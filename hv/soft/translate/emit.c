@@ -38,6 +38,20 @@ void e_lea_full(struct xl *x, bool w, int reg, int base, int index, int scale, s
 	}
 }
 
+void e_modrm_ref(struct xl *x, int reg)
+{
+	s32 disp = x->ref.disp;
+	bool small = disp >= -128 && disp < 128;
+
+	e8(x, (small ? 0x40 : 0x80) | (reg & 7) << 3 | (x->ref.index >= 0 ? 4 : S0));
+	if (x->ref.index >= 0)
+		e8(x, (x->ref.index & 7) << 3 | S0);
+	if (small)
+		e8(x, (u8)disp);
+	else
+		e32(x, (u32)disp);
+}
+
 void e_align_patch(struct xl *x, u32 bytes)
 {
 	while (((uintptr_t)(x->p + bytes) & 7) > 4 && !x->full)

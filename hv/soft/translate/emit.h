@@ -8,11 +8,10 @@
 #include <Zydis/Zydis.h>
 
 #include "../soft.h"
-#include "offsets.h"
+#include "far.h"
 
 #define MAX_BLOCK_INSNS 64
-#define MAX_COLD 256
-#define MAX_LINKS 68
+#define MAX_COLD 512
 
 /* Host register numbers. */
 enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R10 = 10, H_R11, H_R15 = 15 };
@@ -50,6 +49,7 @@ struct x_group {
 	s8 base, index;
 	u8 scale;
 	bool write, open, done;
+	s32 site;		/* done: where its distance is kept */
 	u32 count, version, index_changes;
 	s64 lo, hi;		/* range, from base's value at its version's start */
 	s64 off;		/* how far base had moved at the first access */
@@ -78,27 +78,32 @@ struct xinsn {
 	bool last;		/* no fall-through */
 };
 
-enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
-
-enum cold_kind { COLD_TLB, COLD_EXIT, COLD_LINK, COLD_JC };
+enum cold_kind { COLD_SITE, COLD_EXIT, COLD_LINK, COLD_FAR, COLD_JC };
 
 /* Code that is seldom reached, written behind the block. */
 struct cold {
 	enum cold_kind kind;
 	u8 *from;		/* the rel32 that jumps here */
-	u8 *back;		/* TLB: where to go on */
-	u32 tag_offset;		/* TLB: what RBP was xored with */
-	bool xored;
-	u32 info;		/* TLB: MISS_*; EXIT: enum soft_exit */
+	u8 *back;		/* SITE: where to go on */
+	s8 base;		/* SITE: the operand is at [base + disp] */
+	s32 disp;
+	s32 tag;		/* SITE: where what S0 was xored with is, from R11 on; or 0 */
+	bool delta;		/* SITE: the distance is wanted, not the address */
+	enum thunk fill;
+	u32 site;
+	u16 bound, mask;
+	u32 info;		/* SITE: MISS_*; EXIT: enum soft_exit */
 	s64 gpa32;
 	bool host_flags;
 	struct exit_link *link;
+	struct far_jump *far;
 };
 
 struct xl {
 	struct vcpu *v;
 	struct soft_vm *s;
 	u8 *p, *start, *end;	/* in the writable mapping */
+	u8 *other_p, *other_end;	/* the same of where seldom used code goes, or back */
 	bool full;		/* ran out of space */
 	u32 mode;
 	u64 gpa;
@@ -111,6 +116,9 @@ struct xl {
 	struct x_group groups[MAX_GROUPS];
 	u32 ngroups;
 	struct x_ref ref;	/* what x_memory left, beside S0 */
+	s32 s0_holds;		/* where the distance is kept that is in S0, too; 0: none */
+	bool s0_kept;		/* by the present instruction */
+	s32 rsp_behind;		/* RSP has yet to move by this */
 	enum flags_at fs;
 	enum flags_at op_fs;	/* fs when the copied instruction itself runs */
 	struct block_map map[MAX_BLOCK_INSNS];
@@ -191,6 +199,9 @@ static inline void e_modrm_base(struct xl *x, int reg, int base, s32 disp)
 	else
 		e32(x, (u32)disp);
 }
+
+/* ModRM for the place in S0 and x->ref. */
+void e_modrm_ref(struct xl *x, int reg);
 
 /* One-byte opcode with [RSP + disp]. */
 static inline void e_op_state(struct xl *x, bool w, u8 op, int reg, s32 disp)
@@ -324,6 +335,8 @@ void x_put(struct xl *x, int guest, int host);
 
 /* flags.c */
 void x_flags_liveness(struct xl *x);
+/* From there to the other place; S0 is clobbered. */
+void x_flags_move(struct xl *x, enum flags_at at);
 /* The flags are about to be clobbered before instruction xi computes its own. */
 void x_flags_clobber(struct xl *x, const struct xinsn *xi);
 /* Puts them into RFLAGS; tmp: a free scratch register, or -1. */
@@ -342,12 +355,12 @@ void x_effective(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand
 /* S0 = host address of op's memory; S1 is clobbered, flags too (taken care of). */
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 	      bool write, u32 align);
-/* S0 (a stack address without segment base) becomes a host address. */
 /* S0 (an offset in op's segment) becomes a host address. */
 void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 	     bool write);
-void x_stack_check(struct xl *x, const struct xinsn *xi, u32 size, bool write);
-/* x_memory with the place in S0 and x->ref instead of S0 alone. */
+/* [base] on the stack (without segment base): S0 and x->ref = its place. */
+void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size, bool write);
+/* x_memory with the place in S0 and x->ref instead of S0 alone; S1 is free. */
 void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 		  bool write, u32 align);
 void x_rip(struct xl *x, int reg, s64 gpa32_target);
@@ -358,11 +371,36 @@ bool x_waits_x87(const struct xinsn *xi);
 void x_cold(struct xl *x);
 /* The jump at rel32 is taken when the jump cache does not know S0. */
 void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);
+/* Jumps to code of another page. False: some other way must be found. */
+bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 gpa32_target);
 /* A direct jump at rel32 to code of the same page. */
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
 
-/* The check for a range of a group: leaves with SOFT_PLAIN when it fails. */
-void x_group_check(struct xl *x, const struct xinsn *xi, u32 size, bool write);
+/*
+ * The check for a group: span bytes at [base + disp]. S0 becomes the distance
+ * to the host's addresses. *site, a place for it, becomes where it is kept. Where
+ * the check fails execution goes on without groups.
+ */
+void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 span,
+		   bool write, s32 *site);
+/* The same for the range at address S0, which is always the same: S0 becomes the host's. */
+void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site);
+
+/* From the block's own code to that which is seldom reached, and back. */
+static inline void x_swap(struct xl *x)
+{
+	u8 *p = x->p, *end = x->end;
+
+	x->p = x->other_p;
+	x->end = x->other_end;
+	x->other_p = p;
+	x->other_end = end;
+}
+
+/* stack.c: RSP moves by what it is behind. */
+void x_rsp_catch_up(struct xl *x);
+/* May xi run while RSP is behind? */
+bool x_rsp_may_wait(const struct xinsn *xi);
 
 /* share.c */
 void x_share_analyse(struct xl *x);
@@ -400,6 +438,7 @@ void x_leave(struct xl *x, struct xinsn *xi);
 void x_push_rip(struct xl *x, const struct xinsn *xi);
 
 /* features.c */
+extern bool x_has_bmi2;
 bool x_isa_supported(const struct xinsn *xi);
 
 /* classify.c */

@@ -11,6 +11,8 @@
 #define SOFT_LINK 5
 #define SOFT_LOOKUP 6
 #define SOFT_HOST_FAULT 13
+#define SOFT_FAR 15
+#define SOFT_GROUP 16
 
 	.text
 
@@ -86,30 +88,160 @@ soft_leave:
 	ret
 
 /*
- * Called where a memory access missed the TLB: RBP is the linear address; at
- * the return address stand a 5-byte jump, the instruction's gpa32 and MISS_*.
- * Comes back with RBP the host address.
+ * Into C for an access that misses the TLB; as a fill routine is entered, and
+ * left.
  */
-func soft_thunk_tlb
+tlb_miss:
 	save_guest 8
 	mov	(%rsp), %rax
-	movslq	5(%rax), %rcx
+	movslq	SITE_GPA32(%rax), %rcx
 	add	8 + OFF_DELTA(%rsp), %rcx
 	mov	%rcx, 8 + OFF_RIP(%rsp)
-	mov	9(%rax), %edx
+	mov	SITE_INFO(%rax), %edx
+	mov	SITE_AT(%rax), %ecx
 	mov	%rbp, %rsi
 	lea	8(%rsp), %rdi
 	sub	$8, %rsp
 	call	soft_tlb_miss
 	add	$8, %rsp
-	test	%rax, %rax
-	jz	1f
+	mov	%rax, %r11
+	sub	%rbp, %r11
 	mov	%rax, %rbp
-	load_volatile 8
+	test	%rax, %rax
+	jz	2f
+1:	load_volatile 8
 	ret
-1:	add	$8, %rsp
+2:	cmpq	$SOFT_GROUP, 8 + OFF_SCRATCH0(%rsp)
+	je	1b
+	add	$8, %rsp
 	mov	OFF_SCRATCH0(%rsp), %eax
 	jmp	soft_leave
+
+/*
+ * The fill routines, one for each class of site and set of translations.
+ * Called where a site does not know RBP, the linear address; the return
+ * address follows the SITE_* of the access. They look into the TLB, fill the
+ * site if there is one, and come back with RBP the host's address and R11 the distance to it;
+ * RBP is 0 where a check for several accesses fails. All flags are free.
+ */
+.macro site_fill mode, class
+.set .Ltlb, 8 + OFF_TLB + TLB_MODE_SIZE * \mode
+.set .Lsites, 8 + OFF_SITE + SITE_MODE_SIZE * \mode
+	.p2align 4
+.Lfill_\mode\()_\class:
+	mov	%rax, 8 + OFF_SITE_SAVE(%rsp)
+	mov	%rcx, 8 + OFF_SITE_SAVE + 8(%rsp)
+	mov	(%rsp), %rax
+	mov	%ebp, %r11d
+	shr	$(12 - 5), %r11d
+	and	$(((1 << TLB_BITS) - 1) << 5), %r11d
+	mov	.Ltlb + 8 * (\class & 1)(%rsp,%r11), %rcx
+	xor	%rbp, %rcx
+	cmp	$0xfff, %rcx
+	ja	3f
+2:	cmp	SITE_BOUND(%rax), %cx
+	ja	8f
+	test	SITE_MASK(%rax), %cx
+	jnz	9f
+	mov	.Ltlb + 16(%rsp,%r11), %r11
+.if \class >= 2
+	cmp	$SITE_CONST_MAX, %ecx
+	ja	7f
+.endif
+	mov	SITE_AT(%rax), %eax
+	test	%eax, %eax
+	jz	7f			/* the TLB is all it has */
+	lea	8(%rsp,%rax), %rax
+	mov	(%rax), %rcx
+	xor	%rbp, %rcx
+	shr	$62, %rcx
+	jnz	5f			/* it was empty, or of the other half */
+4:	mov	%rbp, %rcx
+.if \class < 2
+	and	$-4096, %rcx
+	mov	%rcx, (%rax)
+	mov	%r11, 8(%rax)
+.else
+	mov	%rcx, (%rax)
+	add	%r11, %rcx
+	mov	%rcx, 8(%rax)
+.endif
+	mov	%rbp, %rcx		/* its page: bit 12 says which half */
+	mov	%rbp, %rax
+	shr	$63, %rcx
+	shr	$12, %eax
+	shl	$12, %ecx
+	and	$(SITE_PAGES - 1), %eax
+	or	%eax, %ecx
+	bts	%ecx, 8 + OFF_SITE_PAGES + 1024 * \mode(%rsp)
+7:	mov	8 + OFF_SITE_SAVE(%rsp), %rax
+	mov	8 + OFF_SITE_SAVE + 8(%rsp), %rcx
+	add	%r11, %rbp
+	ret
+
+3:	/* Way 1 perhaps. */
+	mov	%rbp, %rcx
+	shr	$12, %rcx
+	mov	%ecx, %r11d
+	shr	$TLB_BITS, %ecx
+	xor	%ecx, %r11d
+	and	$((1 << TLB_BITS) - 1), %r11d
+	add	$(1 << TLB_BITS), %r11d
+	shl	$5, %r11d
+	mov	.Ltlb + 8 * (\class & 1)(%rsp,%r11), %rcx
+	xor	%rbp, %rcx
+	cmp	$0xfff, %rcx
+	jbe	2b
+	jmp	9f
+
+5:	/* It joins the list of its half. */
+	mov	%rbp, %rcx
+	shr	$63, %rcx
+	push	%rdx
+	mov	8 + 8 + OFF_SITE_COUNT + 8 * \mode(%rsp,%rcx,4), %edx
+	cmp	$SITE_LIST_MAX, %edx
+	jae	6f
+	incl	8 + 8 + OFF_SITE_COUNT + 8 * \mode(%rsp,%rcx,4)
+	imul	$SITE_LIST_MAX, %ecx
+	add	%edx, %ecx
+	lea	-8 - .Lsites(%rax), %rdx
+	sub	%rsp, %rdx
+	shr	$4, %edx
+	mov	%dx, 8 + 8 + OFF_SITE_LIST + 4 * SITE_LIST_MAX * \mode(%rsp,%rcx,2)
+	pop	%rdx
+	jmp	4b
+
+6:	pop	%rdx			/* the list is full: C makes room */
+	jmp	9f
+8:	testb	$SITE_GROUP_BIT, SITE_INFO + 1(%rax)
+	jz	9f
+	mov	8 + OFF_SITE_SAVE(%rsp), %rax
+	mov	8 + OFF_SITE_SAVE + 8(%rsp), %rcx
+	xor	%ebp, %ebp
+	ret
+9:	mov	8 + OFF_SITE_SAVE(%rsp), %rax
+	mov	8 + OFF_SITE_SAVE + 8(%rsp), %rcx
+	jmp	tlb_miss
+.endm
+
+	.p2align 4
+.irp	m, 0, 1, 2
+.irp	k, 0, 1, 2, 3
+	site_fill \m, \k
+.endr
+.endr
+
+	.section .data.rel.ro, "aw", @progbits
+	.globl	soft_site_thunks
+	.hidden	soft_site_thunks
+	.p2align 3
+soft_site_thunks:
+.irp	m, 0, 1, 2
+.irp	k, 0, 1, 2, 3
+	.quad	.Lfill_\m\()_\k
+.endr
+.endr
+	.text
 
 /* Called with RBP = struct helper_call *; flags are saved. */
 func soft_thunk_helper
@@ -139,11 +271,21 @@ func soft_thunk_link_host
 	save_flags 8
 func soft_thunk_link_mem
 	save_guest 8
+	mov	$SOFT_LINK, %edx
+leave_with_pointer:
 	pop	%rax
 	mov	(%rax), %rcx
 	mov	%rcx, OFF_SCRATCH0(%rsp)
-	mov	$SOFT_LINK, %eax
+	mov	%edx, %eax
 	jmp	soft_leave
+
+/* The same for a far_jump. */
+func soft_thunk_far_host
+	save_flags 8
+func soft_thunk_far_mem
+	save_guest 8
+	mov	$SOFT_FAR, %edx
+	jmp	leave_with_pointer
 
 /*
  * Called with RBP = rip when the jump cache does not know it; behind the call:
@@ -156,6 +298,36 @@ func soft_thunk_jc_miss
 	mov	%rbp, OFF_RIP(%rsp)
 	mov	$SOFT_LOOKUP, %eax
 	jmp	soft_leave
+
+/*
+ * As soft_thunk_jc_miss, with a look into the jump cache's way 1 before. The
+ * flags are saved.
+ */
+.macro jc_way1 mode
+.set .Lway, 8 + OFF_JC + JC_MODE_SIZE * \mode + JC_WAY_SIZE
+	.p2align 4
+.Ljc_\mode:
+	imul	$JC_HASH1, %ebp, %r11d
+	shr	$JC_SHIFT, %r11d
+	and	$-16, %r11d
+	cmp	.Lway(%rsp,%r11), %rbp
+	jne	soft_thunk_jc_miss
+	add	$8, %rsp
+	jmp	*.Lway(%rsp,%r11)	/* 8 + .Lway, less the 8 */
+.endm
+
+.irp	m, 0, 1, 2
+	jc_way1 \m
+.endr
+
+	.section .data.rel.ro
+	.globl	soft_jc_thunks
+	.hidden	soft_jc_thunks
+soft_jc_thunks:
+.irp	m, 0, 1, 2
+	.quad	.Ljc_\m
+.endr
+	.text
 
 /* A fault's handler sent us here from translated code; v->rip and flags are set. */
 func soft_thunk_fault

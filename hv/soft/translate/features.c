@@ -7,6 +7,7 @@
 
 #include "emit.h"
 
+bool x_has_bmi2;
 static u8 supported[ZYDIS_ISA_SET_MAX_VALUE + 1];
 
 struct feature {
@@ -122,8 +123,14 @@ static bool host_has(struct feature f)
 	return r[f.reg] >> f.bit & 1;
 }
 
+/* Once: CPUID is dear where the host is a guest itself. */
 void soft_features_init(void)
 {
+	static u32 done;
+
+	if (__atomic_load_n(&done, __ATOMIC_ACQUIRE))
+		return;
+	x_has_bmi2 = host_has((struct feature)L7B(8));
 	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
 		const char *name = ZydisISASetGetString((ZydisISASet)i);
 
@@ -136,6 +143,8 @@ void soft_features_init(void)
 				break;
 			}
 	}
+	/* Two first VMs at once write the same twice. */
+	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
 }
 
 bool x_isa_supported(const struct xinsn *xi)

@@ -33,6 +33,36 @@ static bool leaves_exactly(const struct xinsn *xi)
 	}
 }
 
+/* Are they saved before anything reads or changes them? */
+static bool saved_first(const struct xl *x)
+{
+	for (u32 i = 0; i < x->n; i++) {
+		const struct xinsn *xi = &x->x[i];
+
+		switch (xi->kind) {
+		case K_PUSH:
+		case K_POP:
+		case K_LEAVE:
+		case K_CALL:
+		case K_CALL_IND:
+		case K_RET:
+		case K_JMP_IND:
+		case K_HELPER:
+		case K_TRAP:
+		case K_MOFFS:
+		case K_PROBE:
+			return true;
+		default:
+			break;
+		}
+		if (xi->mem >= 0 && xi->kind == K_COPY)
+			return true;
+		if (xi->fl_read || xi->fl_write || leaves_exactly(xi))
+			return false;
+	}
+	return false;
+}
+
 void x_flags_liveness(struct xl *x)
 {
 	u16 live = FLAGS_ALL;
@@ -51,10 +81,29 @@ void x_flags_liveness(struct xl *x)
 			live = FLAGS_ALL;
 	}
 	x->b->flags_live = live != 0;
+	x->b->flags_saved = live && saved_first(x);
+}
+
+bool x_flags_must_move(enum flags_at at, const struct block *b)
+{
+	return b->flags_live && at != FLAGS_BOTH && b->flags_saved != (at == FLAGS_MEM);
+}
+
+void x_flags_move(struct xl *x, enum flags_at at)
+{
+	enum flags_at fs = x->fs;
+
+	if (at == FLAGS_MEM)
+		x_flags_restore(x, S0);
+	else
+		x_flags_save(x, S0);
+	x->fs = fs;
 }
 
 void x_flags_save(struct xl *x, int tmp)
 {
+	if (tmp == S0)
+		x->s0_holds = 0;
 	e_mov(x, true, tmp, H_RAX);
 	e8(x, 0x9f);				/* lahf */
 	e8(x, 0x0f), e8(x, 0x90), e8(x, 0xc0);	/* seto al */
@@ -65,6 +114,8 @@ void x_flags_save(struct xl *x, int tmp)
 
 void x_flags_restore(struct xl *x, int tmp)
 {
+	if (tmp == S0)
+		x->s0_holds = 0;
 	if (tmp < 0)
 		e_store(x, H_RAX, OFF_SCRATCH0);
 	else

@@ -50,6 +50,8 @@ void x_sti(struct xl *x, struct xinsn *xi)
 
 void x_shadow_ends(struct xl *x, struct xinsn *xi)
 {
+	x_rsp_catch_up(x);
+	x->s0_holds = 0;
 	set_byte(x, OFF_SHADOW, 0);
 	x_flags_to_mem(x);
 	e8(x, 0x80);			/* cmp byte [irq_blocked], 0 */

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Guest memory from translated code: the address, the segment, the TLB check
- * and what lies behind it when it fails.
+ * Guest memory from translated code: the address, the segment, the check and
+ * what lies behind it when it fails.
  *
- * The check xors the address with the entry's tag: what remains is the
- * offset in the page when they match and something larger when not, so one
- * comparison (or, for operands that must be aligned, one TEST) covers the
- * tag, page crossing and alignment.
+ * The check asks the instruction's site (soft.h). It xors the address with the
+ * site's tag: what remains is the offset in the page when they match and
+ * something larger when not, so one comparison (or, for operands that must be
+ * aligned, one TEST) covers the page, its end and alignment. With a base
+ * register and a small displacement it is the base that is compared, and the
+ * operand stands at [S0 + base + displacement], S0 being the distance from the
+ * guest's addresses to the host's.
  */
 #include "emit.h"
 
-#define TLB_AT(mmu) \
-	((s32)(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, tlb) + \
-	       (mmu) * sizeof(struct tlb_entry) * TLB_ENTRIES))
+#define MAX_DISP 2048
 
 static struct cold *cold_new(struct xl *x, enum cold_kind kind)
 {
@@ -132,7 +133,6 @@ static bool masked(const struct xinsn *xi)
 	return xi->in.mask != MASK_NONE && xi->in.mask != MASK_WRITE;
 }
 
-/* S0: linear to host address. */
 /* Waits for pending x87 exceptions first. */
 bool x_waits_x87(const struct xinsn *xi)
 {
@@ -149,14 +149,137 @@ bool x_waits_x87(const struct xinsn *xi)
 	return false;
 }
 
-static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write, u32 align,
-		      bool stack)
+static void e_cmp_state(struct xl *x, int reg, s32 disp)
 {
-	s32 at = TLB_AT(MODE_MMU(x->mode));
+	e_op_state(x, true, 0x3b, reg, disp);
+}
+
+static s32 site_new(struct xl *x, enum site_class class)
+{
+	u32 i = x->s->next_site[class]++ % SITES;
+
+	return OFF_SITE + MODE_MMU(x->mode) * SITE_MODE_SIZE +
+	       (s32)sizeof(struct site) * (s32)(class * SITES + i);
+}
+
+static struct cold *cold_site(struct xl *x, const struct xinsn *xi, enum site_class class, s32 site)
+{
+	struct cold *c = cold_new(x, COLD_SITE);
+
+	c->fill = THUNK_SITE + MODE_MMU(x->mode) * SITE_CLASSES + class;
+	c->site = (u32)site;
+	c->gpa32 = x->gpa32 + xi->off;
+	return c;
+}
+
+static u32 miss_info(const struct xinsn *xi, u32 size, bool write, u32 align, bool ac, bool stack)
+{
+	return MIN(size, 255u) | (write ? MISS_WRITE : 0) | (stack ? MISS_STACK : 0) |
+	       (align > 1 ? MISS_ALIGN(align) : 0) | (ac ? MISS_AC : 0) |
+	       (x_waits_x87(xi) ? MISS_X87 : 0) | (masked(xi) ? MISS_MASKED : 0);
+}
+
+/* Where a check leaves the distance: at [RSP + at], and R11 with it when it asked the TLB. */
+struct found {
+	bool tlb;
+	s32 at, tag;
+	struct cold *cold;
+};
+
+/* S0 op= what is at [RSP + R11 + at], in the TLB. Eight bytes. */
+static void e_s0_entry(struct xl *x, u8 opcode, s32 at)
+{
+	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
+}
+
+/* S0 op= the distance. */
+static void e_op_found(struct xl *x, u8 opcode, const struct found *f)
+{
+	if (f->tlb)
+		e_s0_entry(x, opcode, f->at);
+	else
+		e_op_state(x, true, opcode, S0, f->at);
+}
+
+/* S1 = where the TLB's entry for reg is. */
+static void e_tlb_index(struct xl *x, int reg)
+{
+	if (x_has_bmi2) {	/* rorx r11d, reg, 7 */
+		e8(x, 0xc4), e8(x, 0x43 | (reg & 8 ? 0 : 0x20)), e8(x, 0x7b), e8(x, 0xf0);
+		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, 7);
+	} else {
+		e_mov(x, false, S1, reg);
+		e_rex(x, false, 0, 0, S1);
+		e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, 7);	/* shr */
+	}
+	e_group1(x, false, 4, S1, (TLB_ENTRIES - 1) << 5);	/* and */
+}
+
+/* reg's low bits must be 0 in the page, or span bytes at [reg + disp] be in it. */
+static u8 e_in_page(struct xl *x, int reg, s32 disp, u32 span, u32 align)
+{
+	if (align > 1) {
+		e_rex(x, true, 0, 0, reg);
+		e8(x, 0xf7), e8(x, 0xc0 | (reg & 7));		/* test */
+		e32(x, 0xfffff000u | (align - 1));
+		return CC_NE;
+	}
+	e_group1(x, true, 7, reg, (s32)(PAGE_SIZE - span) - disp);
+	return CC_A;
+}
+
+/*
+ * Compares [reg + disp] (reg alone when it must be aligned) with what the site
+ * knows, or the TLB: span bytes are in its page. A site is asked where the
+ * page is likely to be the same as last time. With the TLB, S0 is clobbered,
+ * be it reg or not.
+ */
+static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 disp, u32 span,
+			    bool write, u32 align, bool same)
+{
+	enum site_class class = write ? SITE_WRITE : SITE_READ;
+	struct found f = { .tlb = !same };
+	s32 at, tag = 0;
+	u8 cc;
+
+	if (f.tlb) {
+		at = OFF_TLB + MODE_MMU(x->mode) * TLB_MODE_SIZE;
+		tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
+					 offsetof(struct tlb_entry, rtag));
+		e_tlb_index(x, reg);
+		if (reg == S0) {
+			e_s0_entry(x, 0x33, tag);		/* xor */
+		} else {
+			e_s0_entry(x, 0x8b, tag);		/* mov */
+			e_op_rr(x, true, 0x31, reg, S0);	/* xor */
+		}
+		cc = e_in_page(x, S0, disp, span, align);
+		f.at = at + (s32)offsetof(struct tlb_entry, delta);
+		at = 0;
+	} else {
+		at = site_new(x, class);
+		e_load(x, S1, at);
+		e_op_rr(x, true, 0x31, reg, S1);			/* xor */
+		cc = e_in_page(x, S1, disp, span, align);
+		f.at = at + (s32)offsetof(struct site, delta);
+	}
+	f.cold = cold_site(x, xi, class, at);
+	f.tag = tag;
+	f.cold->from = e_jcc(x, cc);
+	f.cold->base = (s8)reg;
+	f.cold->disp = disp;
+	f.cold->bound = (u16)(PAGE_SIZE - span);
+	f.cold->mask = (u16)(align - 1);
+	f.cold->tag = reg == S0 ? tag : 0;
+	return f;
+}
+
+/* S0 is an address: it becomes the host's. */
+static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool write, u32 align,
+			  bool stack, bool same)
+{
 	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 64 && !(size & (size - 1));
-	s32 tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
-				     offsetof(struct tlb_entry, rtag));
-	struct cold *c;
+	struct found f;
 
 	if (ac)
 		align = size;
@@ -164,36 +287,94 @@ static void tlb_check(struct xl *x, const struct xinsn *xi, u32 size, bool write
 		e8(x, 0x40), e8(x, 0xf6), e8(x, 0xc5), e8(x, 7);	/* test bpl, 7 */
 		x_exit_if(x, xi, CC_NE, SOFT_ODD);
 	}
-	e_mov(x, false, S1, S0);
-	e_rex(x, false, 0, 0, S1);
-	e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, 7);		/* shr r11d, 7 */
-	e_group1(x, false, 4, S1, (TLB_ENTRIES - 1) << 5);	/* and */
-	/* xor rbp, [rsp + r11 + tag] */
-	e8(x, 0x4a), e8(x, 0x33), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)tag);
-	if (align > 1) {
-		e8(x, 0x48), e8(x, 0xf7), e8(x, 0xc5);		/* test rbp, imm32 */
-		e32(x, 0xfffff000u | (align - 1));
-	} else {
-		e_group1(x, true, 7, S0, (s32)(PAGE_SIZE - size));	/* cmp */
-	}
-	c = cold_new(x, COLD_TLB);
-	c->from = e_jcc(x, align > 1 ? CC_NE : CC_A);
-	/* add rbp, [rsp + r11 + host] */
-	e8(x, 0x4a), e8(x, 0x03), e8(x, 0xac), e8(x, 0x1c);
-	e32(x, (u32)(at + (s32)offsetof(struct tlb_entry, host)));
-	c->back = x->p;
-	c->tag_offset = (u32)tag;
-	c->gpa32 = x->gpa32 + xi->off;
-	c->info = MIN(size, 255u) | (write ? MISS_WRITE : 0) | (stack ? MISS_STACK : 0) |
-		  (align > 1 ? MISS_ALIGN(align) : 0) | (ac ? MISS_AC : 0) |
-		  (x_waits_x87(xi) ? MISS_X87 : 0) |
-		  (masked(xi) ? MISS_MASKED : 0);
+	f = compare(x, xi, S0, 0, size, write, align, same);
+	f.cold->info = miss_info(xi, size, write, align, ac, stack);
+	if (f.tlb)
+		e_s0_entry(x, 0x33, f.tag);	/* the address again */
+	e_op_found(x, 0x03, &f);
+	f.cold->back = x->p;
+	x->ref = (struct x_ref){ .index = -1 };
 }
 
-void x_group_check(struct xl *x, const struct xinsn *xi, u32 size, bool write)
+/* S0 is an address that is the same whenever the instruction runs: it becomes the host's. */
+static void check_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, u32 align,
+			u32 info, s32 *where)
 {
-	tlb_check(x, xi, size, write, 1, false);
-	x->cold[x->ncold - 1].info = size | MISS_GROUP | (write ? MISS_WRITE : 0);
+	enum site_class class = write ? SITE_CONST_WRITE : SITE_CONST_READ;
+	s32 site = site_new(x, class);
+	struct cold *c;
+
+	e_cmp_state(x, S0, site);
+	c = cold_site(x, xi, class, site);
+	c->from = e_jcc(x, CC_NE);
+	c->base = S0;
+	/* The others of a group ask the site alone: it must be filled. */
+	c->bound = (u16)(info & MISS_GROUP ? MIN(PAGE_SIZE - span, SITE_CONST_MAX) : PAGE_SIZE - span);
+	c->mask = (u16)(align - 1);
+	c->info = info;
+	*where = site + (s32)offsetof(struct site, delta);
+	e_load(x, S0, *where);
+	c->back = x->p;
+	x->ref = (struct x_ref){ .index = -1 };
+}
+
+/* 64-bit mode, [base + disp] without a segment base: S0 and x->ref = its place. */
+static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size,
+			bool write, u32 align, bool stack)
+{
+	struct found f;
+
+	if (base == S0 || disp < 0 || disp > MAX_DISP || align > 1 || (x->mode & MODE_ALIGN)) {
+		e_lea_full(x, true, S0, base, -1, 1, disp);
+		check_address(x, xi, size, write, align, stack, base == H_R15);
+		return;
+	}
+	f = compare(x, xi, base, disp, size, write, 1, base == H_R15);
+	f.cold->info = miss_info(xi, size, write, 1, false, stack);
+	f.cold->delta = true;
+	e_op_found(x, 0x8b, &f);
+	f.cold->back = x->p;
+	x->ref = (struct x_ref){ .index = (s8)base, .disp = disp };
+}
+
+void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 span,
+		   bool write, s32 *site)
+{
+	struct found f;
+	bool same = base == H_R15;
+
+	if (base == S0 || disp < 0 || disp > MAX_DISP) {
+		e_lea_full(x, true, S0, base, -1, 1, disp);
+		base = S0;
+		disp = 0;
+	}
+	f = compare(x, xi, base, disp, span, write, 1, same);
+	f.cold->info = span | MISS_GROUP | (write ? MISS_WRITE : 0);
+	f.cold->delta = true;
+	e_op_found(x, 0x8b, &f);
+	f.cold->back = x->p;
+	if (f.tlb)
+		e_store(x, S0, *site);
+	else
+		*site = f.at;
+}
+
+void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site)
+{
+	check_const(x, xi, span, write, 1, span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
+}
+
+/* The jump at rel32 goes on at gpa32 in a translation without groups. Flags are in memory or dead. */
+static void go_plain(struct xl *x, s64 gpa32, u8 *rel32)
+{
+	struct cold *c = cold_new(x, COLD_LINK);
+	struct exit_link *l = &x->links[x->nlinks++];
+
+	l->gpa32 = (u32)gpa32;
+	l->mode = x->mode | MODE_PLAIN;
+	l->at = FLAGS_MEM;
+	c->from = rel32;
+	c->link = l;
 }
 
 /* Aligned as it must be, or the plain translation raises the fault. */
@@ -204,44 +385,68 @@ static void check_alignment(struct xl *x, const struct xinsn *xi, u32 align)
 	else
 		e_lea(x, true, S1, S0, x->ref.disp);
 	e8(x, 0x41), e8(x, 0xf6), e8(x, 0xc3), e8(x, (u8)(align - 1));	/* test r11b */
-	x_exit_if(x, xi, CC_NE, SOFT_PLAIN);
+	go_plain(x, x->gpa32 + xi->off, e_jcc(x, CC_NE));
+}
+
+/* Neither registers nor segments move it, but for FS and GS. */
+static bool is_const(const ZydisDecodedOperand *op)
+{
+	return op->mem.index == ZYDIS_REGISTER_NONE &&
+	       (op->mem.base == ZYDIS_REGISTER_NONE || op->mem.base == ZYDIS_REGISTER_RIP ||
+		op->mem.base == ZYDIS_REGISTER_EIP);
+}
+
+static bool is_based(const struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op)
+{
+	return MODE_BITS(x->mode) == MODE_64 && xi->zi.address_width == 64 &&
+	       op->mem.base != ZYDIS_REGISTER_NONE && op->mem.base != ZYDIS_REGISTER_RIP &&
+	       op->mem.index == ZYDIS_REGISTER_NONE && segment_of(op) < SEG_FS;
 }
 
 void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 		  bool write, u32 align)
 {
-	if (xi->share.group < 0) {
-		x_memory(x, xi, op, size, write, align);
-		return;
-	}
-	if (align > 1)
-		x_flags_clobber(x, xi);
-	x_shared(x, xi, &xi->share);
-	if (align > 1)
-		check_alignment(x, xi, align);
-}
-
-void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
-	      bool write, u32 align)
-{
 	int seg = segment_of(op);
+	bool high;
+	s32 site;
 
 	x->ref = (struct x_ref){ .index = -1 };
-	if (xi->share.group >= 0) {
-		x_memory_ref(x, xi, op, size, write, align);
-		x_flatten(x);
-		return;
-	}
 	if (x->mode & MODE_BOUNCE) {
 		e_rex(x, true, S0, 0, 0);
 		e8(x, 0x8d);
 		e_modrm_state(x, S0, (s32)(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, bounce)));
 		return;
 	}
+	if (xi->share.group >= 0) {
+		if (align > 1)
+			x_flags_clobber(x, xi);
+		x_shared(x, xi, &xi->share);
+		if (align > 1)
+			check_alignment(x, xi, align);
+		return;
+	}
 	x_flags_clobber(x, xi);
+	x->s0_holds = 0;
+	if (is_based(x, xi, op)) {
+		check_based(x, xi, x_use(x, gpr_number(op->mem.base, &high), S0),
+			    (s32)op->mem.disp.value, size, write, align, seg == SEG_SS);
+		return;
+	}
 	x_effective(x, xi, op, S0, true);
 	segment(x, xi, seg, size, write);
-	tlb_check(x, xi, size, write, align, seg == SEG_SS);
+	if (is_const(op) && !(x->mode & MODE_ALIGN))
+		check_const(x, xi, size, write, align,
+			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
+	else
+		check_address(x, xi, size, write, align, seg == SEG_SS,
+			      op->mem.base == ZYDIS_REGISTER_RSP);
+}
+
+void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
+	      bool write, u32 align)
+{
+	x_memory_ref(x, xi, op, size, write, align);
+	x_flatten(x);
 }
 
 void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
@@ -250,29 +455,52 @@ void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op
 	int seg = segment_of(op);
 
 	segment(x, xi, seg, size, write);
-	tlb_check(x, xi, size, write, 1, seg == SEG_SS);
+	check_address(x, xi, size, write, 1, seg == SEG_SS, false);
 }
 
-void x_stack_check(struct xl *x, const struct xinsn *xi, u32 size, bool write)
+void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size, bool write)
 {
 	if (xi->stack.group >= 0) {
 		x_shared(x, xi, &xi->stack);
-		x_flatten(x);
 		return;
 	}
-	segment(x, xi, SEG_SS, size, write);
-	tlb_check(x, xi, size, write, 1, true);
+	x->s0_holds = 0;
+	if (MODE_BITS(x->mode) == MODE_64) {
+		check_based(x, xi, base, disp, size, write, 1, true);
+	} else {
+		e_lea_full(x, false, S0, base, -1, 1, disp);
+		segment(x, xi, SEG_SS, size, write);
+		check_address(x, xi, size, write, 1, true, true);
+	}
 }
 
-static void cold_tlb(struct xl *x, const struct cold *c)
+/* What SITE_* says in translate/offsets.h, the call, and the way back. */
+static void cold_fill(struct xl *x, const struct cold *c)
 {
-	/* xor rbp, [rsp + r11 + tag]: the address again */
-	e8(x, 0x4a), e8(x, 0x33), e8(x, 0xac), e8(x, 0x1c), e32(x, c->tag_offset);
-	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_TLB]);
+	u8 *call;
+
+	e32(x, c->site);
+	e32(x, c->info);
+	e32(x, (u32)c->gpa32);
+	e16(x, c->bound);
+	e16(x, c->mask);
+	e_aim(c->from, x->p);
+	call = x->p + SITE_CALL;
+	if (c->tag)
+		e_s0_entry(x, 0x33, c->tag);		/* the address again */
+	else if (c->base != S0 || c->disp)
+		e_lea_full(x, true, S0, c->base, -1, 1, c->disp);
+	while (x->p < call && !x->full)
+		e8(x, 0x90);
+	e_branch_rx(x, 0xe8, x->s->thunk[c->fill]);
+	if (c->info & MISS_GROUP) {
+		e_op_rr(x, true, 0x85, S0, S0);		/* test */
+		go_plain(x, c->gpa32, e_jcc(x, CC_E));
+	}
+	if (c->delta)
+		e_mov(x, true, S0, S1);
 	e8(x, 0xe9);
 	e32(x, (u32)(c->back - (x->p + 4)));
-	e32(x, (u32)c->gpa32);
-	e32(x, c->info);
 }
 
 static void cold_exit(struct xl *x, const struct cold *c)
@@ -288,8 +516,8 @@ static u64 rx_link(struct exit_link *l)
 }
 
 /*
- * An unlinked jump's way out. Where the flags are saved the target may need
- * them back: a second piece restores them before it jumps on.
+ * An unlinked jump's way out. The target may want the flags elsewhere: a
+ * second piece moves them before it jumps on.
  */
 static void cold_link(struct xl *x, const struct cold *c)
 {
@@ -299,14 +527,11 @@ static void cold_link(struct xl *x, const struct cold *c)
 	l->stub = x->p;
 	e_branch_rx(x, 0xe8, x->s->thunk[c->host_flags ? THUNK_LINK_HOST : THUNK_LINK_MEM]);
 	e64(x, rx_link(l));
-	if (!c->host_flags) {
-		enum flags_at fs = x->fs;
-
+	if (l->at != FLAGS_BOTH) {
 		l->flags = x->p;
-		x_flags_restore(x, S0);
+		x_flags_move(x, l->at);
 		e_align_patch(x, 1);
 		l->flags_jump = e_jmp(x);
-		x->fs = fs;
 	}
 }
 
@@ -315,10 +540,11 @@ void x_cold(struct xl *x)
 	for (u32 i = 0; i < x->ncold && !x->full; i++) {
 		struct cold *c = &x->cold[i];
 
-		e_aim(c->from, x->p);
+		if (c->from)
+			e_aim(c->from, x->p);
 		switch (c->kind) {
-		case COLD_TLB:
-			cold_tlb(x, c);
+		case COLD_SITE:
+			cold_fill(x, c);
 			break;
 		case COLD_EXIT:
 			cold_exit(x, c);
@@ -326,8 +552,15 @@ void x_cold(struct xl *x)
 		case COLD_LINK:
 			cold_link(x, c);
 			break;
+		case COLD_FAR:
+			c->far->stub = to_rx(x->s, x->p);
+			e_branch_rx(x, 0xe8, x->s->thunk[c->host_flags ? THUNK_FAR_HOST :
+									 THUNK_FAR_MEM]);
+			e64(x, (u64)(uintptr_t)c->far);
+			soft_far_publish(x->v->vm, c->far);
+			break;
 		case COLD_JC:
-			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_MISS]);
+			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_WAY1 + MODE_MMU(x->mode)]);
 			e32(x, (u32)c->gpa32);
 			e32(x, c->info);
 			break;
@@ -344,12 +577,34 @@ void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
 	c->info = (u32)rsp_added;
 }
 
+bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
+{
+	struct far_jump *f = soft_meta_alloc(x->s, sizeof(*f));
+	struct cold *c;
+
+	if (!f || MODE_BITS(x->mode) != MODE_64 || !soft_far_new(x->s, f))
+		return false;
+	f->gpa32 = target;
+	f->mode = x->mode & ~MODE_PLAIN;
+	f->at = x->fs;
+	f->back = target <= x->gpa32 + xi->off;
+	/* jmp [rsp + slot] */
+	e8(x, 0xff), e8(x, 0xa4), e8(x, 0x24);
+	e32(x, (u32)(OFF_FAR + sizeof(struct far_slot) * f->slot));
+	c = cold_new(x, COLD_FAR);
+	c->far = f;
+	c->host_flags = f->at != FLAGS_MEM;
+	return true;
+}
+
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 target)
 {
 	struct cold *c = cold_new(x, COLD_LINK);
 	struct exit_link *l = &x->links[x->nlinks++];
 
 	l->gpa32 = (u32)target;
+	l->mode = x->mode & ~MODE_PLAIN;
+	l->at = (u8)x->fs;
 	l->back = target <= x->gpa32 + xi->off;
 	c->from = rel32;
 	c->link = l;

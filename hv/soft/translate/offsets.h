@@ -18,5 +18,44 @@
 #define SIZEOF_SEG 24
 #define OFF_RIP 352
 #define OFF_SYSFLAGS 360
+#define OFF_SITE_SAVE 368
+
+/* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
+#define SOFT_CPU_OFFSET 0x4000
+#define TLB_BITS 12
+#define TLB_WAY_SIZE (32 << TLB_BITS)
+#define TLB_MODE_SIZE (2 * TLB_WAY_SIZE)
+#define TLB_MODES 3
+#define SITES 4096
+#define SITE_CLASSES 4
+#define SITE_MODE_SIZE (16 * SITES * SITE_CLASSES)
+#define SITE_LIST_MAX (SITES * SITE_CLASSES)
+#define OFF_TLB SOFT_CPU_OFFSET
+#define OFF_SITE (OFF_TLB + TLB_MODES * TLB_MODE_SIZE)
+#define OFF_SITE_LIST (OFF_SITE + TLB_MODES * SITE_MODE_SIZE)
+#define OFF_SITE_COUNT (OFF_SITE_LIST + TLB_MODES * 2 * 2 * SITE_LIST_MAX)
+#define OFF_SITE_PAGES (OFF_SITE_COUNT + TLB_MODES * 2 * 4)
+#define SITE_PAGES 4096
+#define OFF_JC (OFF_SITE_PAGES + TLB_MODES * 2 * SITE_PAGES / 8)
+#define JC_BITS 15
+#define JC_WAY_SIZE (16 << JC_BITS)
+#define JC_MODE_SIZE (2 * JC_WAY_SIZE)
+/* Byte offset of rip's entry in way n: (u32)rip * JC_HASHn >> JC_SHIFT & ~15. */
+#define JC_HASH0 0x9e3779b1
+#define JC_HASH1 0x85ebca6b
+#define OFF_FAR (OFF_JC + TLB_MODES * JC_MODE_SIZE)
+#define FAR_SLOTS 65536
+#define JC_SHIFT (32 - JC_BITS - 4)
+
+/* What stands before the call of a fill routine, by distance from its end. */
+#define SITE_CALL 8		/* bytes between: they compute the address */
+#define SITE_AT -29		/* u32: the site's place */
+#define SITE_INFO -25		/* u32: MISS_* */
+#define SITE_GPA32 -21		/* u32: of the instruction */
+#define SITE_BOUND -17		/* u16: last offset in the page */
+#define SITE_MASK -15		/* u16: bits of the offset that must be 0 */
+#define SITE_GROUP_BIT 0x20	/* MISS_GROUP in the second byte of MISS_* */
+/* How near to its page's end an operand may begin that goes into a SITE_CONST_* */
+#define SITE_CONST_MAX (4096 - 256)
 
 #endif

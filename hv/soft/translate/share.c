@@ -2,12 +2,12 @@
 /*
  * One TLB check for several accesses of a block. Accesses off one base
  * register (which may move by constants, as RSP does), or RIP, whose offsets
- * lie close together, form a group: the first checks the range of all and
- * keeps the distance from guest to host addresses, the others add it.
+ * lie close together, form a group: the first checks the range of all, the
+ * others take the distance from guest to host addresses from where it was kept.
  *
  * A check that fails (the range crosses a page, some of it may not be
- * touched, it is no memory) proves nothing about a single access. It leaves
- * with SOFT_PLAIN, and the block goes on in a translation without groups.
+ * touched, it is no memory) proves nothing about a single access: the block
+ * goes on in a translation without groups.
  * Nothing of a group is visible to the guest: no fault is raised and no dirty
  * bit set for an access that may never come.
  */
@@ -25,12 +25,6 @@ struct analysis {
 	struct xl *x;
 	struct tracked reg[17];	/* [INSN_RIP] never changes */
 };
-
-static s32 slot(const struct xl *x, const struct x_share *s)
-{
-	(void)x;
-	return (s32)(offsetof(struct vcpu, share) + 8 * (size_t)s->group);
-}
 
 static bool same_address(const struct analysis *a, const struct x_group *g, const struct x_share *s)
 {
@@ -258,46 +252,46 @@ void x_share_analyse(struct xl *x)
 	}
 }
 
-/* The first access: checks the whole range and leaves the distance in S0 and its slot. */
-static void establish(struct xl *x, const struct xinsn *xi, const struct x_share *s,
-		      struct x_group *g)
+/* The first access: checks the whole range and leaves the distance in S0. */
+static void establish(struct xl *x, const struct xinsn *xi, struct x_group *g)
 {
-	int base, index = -1;
+	u32 span = (u32)(g->hi - g->lo);
+	int base, index;
 
 	x_flags_clobber(x, xi);
 	g->done = true;
 	if (g->base == INSN_RIP) {
 		x_rip(x, S0, x->gpa32 + g->lo);
-		x_group_check(x, xi, (u32)(g->hi - g->lo), g->write);
-		e_store(x, S0, slot(x, s));
+		x_group_const(x, xi, span, g->write, &g->site);
 		return;
 	}
+	g->site = (s32)(offsetof(struct vcpu, share) + 8 * (size_t)(g - x->groups));
 	base = x_use(x, g->base, S0);
-	if (g->index >= 0)
-		index = x_use(x, g->index, S1);
-	e_lea_full(x, true, S0, base, index, g->scale, (s32)(g->lo - g->off));
-	x_group_check(x, xi, (u32)(g->hi - g->lo), g->write);
-	base = x_use(x, g->base, S1);
-	if (g->index >= 0) {
-		index = x_use(x, g->index, S1);
-		e_lea_full(x, true, S1, base, index, g->scale, 0);
-		base = S1;
+	if (g->index < 0) {
+		x_group_check(x, xi, base, (s32)(g->lo - g->off), span, g->write, &g->site);
+		return;
 	}
-	e_op_rr(x, true, 0x29, base, S0);	/* sub */
-	e_store(x, S0, slot(x, s));
+	index = x_use(x, g->index, S1);
+	e_lea_full(x, true, S0, base, index, g->scale, (s32)(g->lo - g->off));
+	x_group_check(x, xi, S0, 0, span, g->write, &g->site);
 }
 
 void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)
 {
 	struct x_group *g = &x->groups[s->group];
-	s64 disp = s->disp - g->lo;
+	s64 disp = s->disp;
 
-	if (!g->done)
-		establish(x, xi, s, g);
-	else
-		e_load(x, S0, slot(x, s));
-	if (g->base != INSN_RIP)
-		disp += g->off;
+	if (!g->done) {
+		x_rsp_catch_up(x);
+		establish(x, xi, g);
+	} else if (x->s0_holds != g->site) {
+		e_load(x, S0, g->site);
+	}
+	x->s0_holds = g->site;
+	if (g->base == REG_RSP)
+		disp += x->rsp_behind;
+	if (g->base == INSN_RIP)
+		disp -= g->lo;
 	x->ref = (struct x_ref){ .index = -1, .disp = (s32)disp };
 	if (g->base == INSN_RIP)
 		return;
@@ -318,6 +312,8 @@ void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)
 
 void x_flatten(struct xl *x)
 {
+	if (x->ref.index >= 0 || x->ref.disp)
+		x->s0_holds = 0;
 	if (x->ref.index >= 0)
 		e_lea_full(x, true, S0, S0, x->ref.index, 1, x->ref.disp);
 	else if (x->ref.disp)

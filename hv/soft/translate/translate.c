@@ -19,11 +19,50 @@ size_t soft_insn_scratch_size(void)
 	return sizeof(struct xinsn) * MAX_BLOCK_INSNS;
 }
 
+/* Seldom reached: a request; back to C at the block's start. Where *from is to jump. */
+static void poll_exit(struct xl *x, u8 *from)
+{
+	x_swap(x);
+	e_aim(from, x->p);
+	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_MEM]);
+	e32(x, (u32)x->gpa32);
+	e32(x, SOFT_POLL);
+	x_swap(x);
+}
+
+static void e_poll(struct xl *x)
+{
+	e8(x, 0x83);			/* cmp dword [request], 0 */
+	e_modrm_state(x, 7, OFF_REQUEST);
+	e8(x, 0);
+	poll_exit(x, e_jcc(x, CC_NE));
+}
+
+/* The entry with a poll that leaves the flags alone. */
+static void poll_entry(struct xl *x)
+{
+	u8 *ok;
+
+	x_swap(x);
+	x->b->poll = to_rx(x->s, x->p);
+	e_mov(x, true, S0, H_RCX);
+	e_op_state(x, false, 0x8b, H_RCX, OFF_REQUEST);
+	e8(x, 0xe3), e8(x, 3 + 5 + 8);	/* jrcxz */
+	ok = x->p;
+	e_mov(x, true, H_RCX, S0);
+	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_HOST]);
+	e32(x, (u32)x->gpa32);
+	e32(x, SOFT_POLL);
+	ok[-1] = (u8)(x->p - ok);
+	e_mov(x, true, H_RCX, S0);
+	e_branch_rx(x, 0xe9, x->b->entry);
+	x_swap(x);
+}
+
 static void entries(struct xl *x)
 {
 	struct block *b = x->b;
 	bool big = x->gpa32 == INT32_MIN;
-	u8 *skip, *to_exit, *exit, *ok;
 
 	b->indirect = to_rx(x->s, x->p);
 	e_lea(x, true, S0, S0, big ? INT32_MAX : -(s32)x->gpa32);
@@ -37,42 +76,16 @@ static void entries(struct xl *x)
 		x->fs = b->flags_live ? FLAGS_BOTH : FLAGS_HOST;
 		return;
 	}
-	e8(x, 0x83);			/* cmp dword [request], 0 */
-	e_modrm_state(x, 7, OFF_REQUEST);
-	e8(x, 0);
-	to_exit = e_jcc(x, CC_NE);
-	if (b->flags_live)
-		x_flags_restore(x, S0);
-	e8(x, 0xeb), e8(x, 0);
-	skip = x->p - 1;
-	/* A request: back to C at the block's start. */
-	exit = x->p;
-	e_aim(to_exit, exit);
-	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_MEM]);
-	e32(x, (u32)x->gpa32);
-	e32(x, SOFT_POLL);
-
 	b->poll = to_rx(x->s, x->p);
-	if (!b->flags_live) {
-		e8(x, 0x83);
-		e_modrm_state(x, 7, OFF_REQUEST);
-		e8(x, 0);
-		e_aim(e_jcc(x, CC_NE), exit);
-	} else {
-		e_mov(x, true, S0, H_RCX);
-		e_op_state(x, false, 0x8b, H_RCX, OFF_REQUEST);
-		e8(x, 0xe3), e8(x, 3 + 5 + 8);	/* jrcxz */
-		ok = x->p;
-		e_mov(x, true, H_RCX, S0);
-		e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_HOST]);
-		e32(x, (u32)x->gpa32);
-		e32(x, SOFT_POLL);
-		ok[-1] = (u8)(x->p - ok);
-		e_mov(x, true, H_RCX, S0);
-	}
-	*skip = (u8)(x->p - (skip + 1));
+	e_poll(x);
+	x->fs = b->flags_saved ? FLAGS_MEM : FLAGS_HOST;
+	if (b->flags_live && !b->flags_saved)
+		x_flags_restore(x, S0);
 	b->entry = to_rx(x->s, x->p);
-	x->fs = FLAGS_HOST;
+	if (b->flags_live && !b->flags_saved) {
+		poll_entry(x);
+		x->fs = FLAGS_HOST;
+	}
 }
 
 static void helper(struct xl *x, struct xinsn *xi)
@@ -106,6 +119,7 @@ static void emit(struct xl *x, struct xinsn *xi)
 		x_copy(x, xi);
 		break;
 	case K_NOP:
+		x->s0_kept = true;
 		break;
 	case K_PROBE:
 		x_memory(x, xi, &xi->op[xi->mem], 1, false, 1);
@@ -248,9 +262,12 @@ static void finish(struct xl *x, u32 size)
 	struct xinsn *last = &x->x[x->n - 1];
 	bool falls = !last->last || (last->kind == K_HELPER && last->zi.mnemonic != ZYDIS_MNEMONIC_UD2);
 
+	x_rsp_catch_up(x);
 	if (falls)
 		x_goto(x, x->gpa32 + size);
+	x_swap(x);
 	x_cold(x);
+	x_swap(x);
 }
 
 static struct block *describe(struct xl *x, u32 size, u32 mode)
@@ -287,20 +304,19 @@ static u32 link_count(const struct xl *x)
 	u32 n = 2;
 
 	for (u32 i = 0; i < x->n; i++)
-		n += x->x[i].kind == K_JCC || x->x[i].kind == K_LOOP;
+		n += (x->x[i].kind == K_JCC || x->x[i].kind == K_LOOP) +
+		     2 * (x->x[i].share.group >= 0) + (x->x[i].stack.group >= 0);
 	return n;
 }
 
-static void copy_code(u8 *buf, const u8 *host, u32 off, const u8 *host2, u32 *avail)
+static int copy_code(u8 *buf, const u8 *host, u32 off, const u8 *host2, u32 *avail)
 {
 	u32 n = MIN((u32)PAGE_SIZE - off, MAX_BLOCK_INSNS * 15u);
 
-	host_memcpy(buf, host + off, n);
-	*avail = n;
-	if (host2) {
-		host_memcpy(buf + n, host2, 15);
-		*avail = n + 15;
-	}
+	*avail = host2 ? n + 15 : n;
+	if (host_guest_move(buf, host + off, n))
+		return -EFAULT;
+	return host2 ? host_guest_move(buf + n, host2, 15) : 0;
 }
 
 struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, const u8 *host2,
@@ -320,13 +336,18 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->n = x->ncold = x->nlinks = 0;
 	x->full = false;
 	x->x = s->insn_scratch;
-	copy_code(buf, host, off, host2, &x->avail);
+	if (copy_code(buf, host, off, host2, &x->avail)) {
+		soft_cpu(v)->gone = true;
+		return NULL;
+	}
 	x->code = buf;
 	x->max = host2 || (mode & (MODE_ONE | MODE_BOUNCE)) ? 1 : MAX_BLOCK_INSNS;
 	x->straddles = false;
 	size = decode(x);
 	if (!x->n)
 		return SOFT_STRADDLES;
+	x_settle(x);
+	x_share_analyse(x);
 	b = soft_meta_alloc(s, sizeof(*b));
 	x->links = soft_meta_alloc(s, sizeof(*x->links) * link_count(x));
 	if (!b || !x->links)
@@ -334,15 +355,22 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	b->gpa2 = gpa2;
 	x->b = b;
 	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
-	x->end = s->rw + s->size;
-	x_settle(x);
-	x_share_analyse(x);
+	x->end = s->rw + s->middle;
+	x->other_p = s->rw + s->cold_used;
+	x->other_end = s->rw + s->size;
+	x->s0_holds = x->rsp_behind = 0;
 	x_flags_liveness(x);
 	entries(x);
 	for (u32 i = 0; i < x->n && !x->full; i++) {
-		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);
 		x->op_fs = FLAGS_MEM;
+		x->s0_kept = false;
+		if (x->rsp_behind && !x_rsp_may_wait(&x->x[i]))
+			x_rsp_catch_up(x);
+		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);
+		x->map[i].rsp = (s16)x->rsp_behind;
 		emit(x, &x->x[i]);
+		if (!x->s0_kept)
+			x->s0_holds = 0;
 		if (i && x->x[i - 1].kind == K_STI)
 			x_shadow_ends(x, &x->x[i]);
 		x->map[i].guest = (u16)(x->x[i].off |
@@ -352,5 +380,6 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	if (x->full || !describe(x, size, mode))
 		return NULL;
 	s->used = (u64)(x->p - s->rw);
+	s->cold_used = (u64)(x->other_p - s->rw);
 	return b;
 }

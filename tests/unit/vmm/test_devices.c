@@ -335,7 +335,7 @@ static void test_acpi_pm(void **state)
 	assert_in_range(ticks, 3579545 / 50, 3579545);
 	put16(PM + 2, 0x21);
 	assert_int_equal(inl(&ports, PM), 0x210000);
-	put16(PM + 4, 1 << 13);		/* sleep, but not S5 */
+	put16(PM + 4, 5 << 10 | 1 << 13);	/* sleep, but not S5 */
 	assert_int_equal(offs, 0);
 	v = ACPI_SLP_TYP_S5 << 10;
 	put16(PM + 4, v);
@@ -343,7 +343,7 @@ static void test_acpi_pm(void **state)
 	v |= 1 << 13;
 	put16(PM + 4, v);
 	assert_int_equal(offs, 1);
-	outb(&ports, PM + 5, 0x34);	/* byte by byte it works, too */
+	outb(&ports, PM + 5, 0x20);	/* byte by byte it works, too */
 	assert_int_equal(offs, 2);
 	acpi_pm_map(pm, 0x4000);	/* the chipset moves it */
 	assert_int_equal(inb(&ports, PM + 4), 0xff);

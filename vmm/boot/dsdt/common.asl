@@ -4,7 +4,7 @@
 	Name (\PICF, 0)
 	Method (\_PIC, 1, NotSerialized) { PICF = Arg0 }
 
-	Name (\_S5, Package () { 5, 5, 0, 0 })
+	Name (\_S5, Package () { 0, 0, 0, 0 })
 
 	Scope (\_SB) {
 		/* Values of the machine that are put in when the table is made: configuration

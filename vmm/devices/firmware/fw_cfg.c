@@ -22,7 +22,7 @@
 #define KEY_ID 0x01
 #define KEY_DIRECTORY 0x19
 #define KEY_FILES 0x20
-#define KEY_MASK 0x3fff
+#define KEY_MASK 0xbfff		/* bit 14 asked for writing once; bit 15 is a key of its own */
 #define ID_FEATURES 3		/* the ports, and DMA */
 
 #define DMA_ERROR (1 << 0)

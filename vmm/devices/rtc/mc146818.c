@@ -349,6 +349,13 @@ static void put_sizes(struct rtc *r, u64 low, u64 high)
 	r->cmos[0x5d] = (u8)(high >> 16);
 }
 
+void rtc_set(struct rtc *r, u8 at, u8 value)
+{
+	pthread_mutex_lock(&r->lock);
+	r->cmos[at % CMOS_SIZE] = value;
+	pthread_mutex_unlock(&r->lock);
+}
+
 struct rtc *rtc_new(struct bus *ports, const struct irq_line *irq, struct loop *l, u64 low,
 		    u64 high)
 {

@@ -20,5 +20,7 @@ struct rtc;
 struct rtc *rtc_new(struct bus *ports, const struct irq_line *irq, struct loop *l, u64 low,
 		    u64 high);
 void rtc_free(struct rtc *r);
+/* Puts a byte into its memory. */
+void rtc_set(struct rtc *r, u8 at, u8 value);
 
 #endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Between direct jumps to other pages as they are written (branch.c) and as
+ * they are led (../far.c).
+ */
+#ifndef HV_SOFT_FAR_H
+#define HV_SOFT_FAR_H
+
+#include "../soft.h"
+
+struct far_jump {
+	s64 gpa32;		/* the target, by the jump's vcpu->code_delta */
+	u32 mode;		/* the target's */
+	u32 slot;
+	enum flags_at at;	/* where the flags are */
+	bool back;		/* may close a loop: must poll */
+	u8 *stub;		/* executable: comes to soft_far_link() */
+	const struct block *to;	/* where code leads, NULL: nowhere yet */
+	u8 *code;
+};
+
+/* A slot of its own for f; false: there is none left. Under the lock, as what follows. */
+bool soft_far_new(struct soft_vm *s, struct far_jump *f);
+void soft_far_publish(struct vm *vm, const struct far_jump *f);
+/* Executable code that leads from f to b; NULL: no room. */
+u8 *x_far_way(struct soft_vm *s, const struct far_jump *f, const struct block *b);
+
+#endif
