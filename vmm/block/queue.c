@@ -52,6 +52,16 @@ static void finished(struct block_request *r)
 	pthread_mutex_unlock(&q->lock);
 }
 
+static bool is_draining(struct block_queue *q)
+{
+	bool draining;
+
+	pthread_mutex_lock(&q->lock);
+	draining = q->draining;
+	pthread_mutex_unlock(&q->lock);
+	return draining;
+}
+
 /* Keeps a request that found the disk full; false when nobody would try it again. */
 static bool hold(struct block_request *r, int err)
 {
@@ -59,7 +69,7 @@ static bool hold(struct block_request *r, int err)
 	bool held, tell;
 
 	pthread_mutex_lock(&b->lock);
-	held = b->stop && !r->queue->draining;
+	held = b->stop && !is_draining(r->queue);
 	tell = held && !b->stopped;
 	if (held) {
 		r->err = err;
@@ -277,7 +287,9 @@ void block_submit(struct block_queue *q, struct block_request *r)
 	r->job.fn = run;
 	if (r->op == BLOCK_OP_FLUSH)
 		r->offset = r->length = 0;
-	__atomic_add_fetch(&q->inflight, 1, __ATOMIC_ACQ_REL);
+	pthread_mutex_lock(&q->lock);
+	q->inflight++;
+	pthread_mutex_unlock(&q->lock);
 	r->err = check(r);
 	looking = q;
 	if (r->err || (!r->length && r->op != BLOCK_OP_FLUSH) ||
@@ -291,6 +303,7 @@ void block_submit(struct block_queue *q, struct block_request *r)
 static bool call_finished(struct block_queue *q)
 {
 	struct block_request *r, *next;
+	unsigned int n = 0;
 
 	pthread_mutex_lock(&q->lock);
 	r = q->finished.first;
@@ -298,11 +311,16 @@ static bool call_finished(struct block_queue *q)
 	pthread_mutex_unlock(&q->lock);
 	if (!r)
 		return false;
-	for (; r; r = next) {
+	for (; r; r = next, n++) {
 		next = r->next;
 		r->done(r, r->err);
-		__atomic_sub_fetch(&q->inflight, 1, __ATOMIC_ACQ_REL);
 	}
+	/* under the lock: who drains the queue on another thread may free it then */
+	pthread_mutex_lock(&q->lock);
+	q->inflight -= n;
+	if (q->draining)
+		queue_wake(q);
+	pthread_mutex_unlock(&q->lock);
 	return true;
 }
 
@@ -351,27 +369,32 @@ static void on_event(void *arg)
 	block_commit(arg);
 }
 
+/* Whether the queue has something in flight; says whether somebody drains it. */
+static bool is_busy(struct block_queue *q, bool draining)
+{
+	bool busy;
+
+	pthread_mutex_lock(&q->lock);
+	q->draining = draining;
+	busy = q->inflight;
+	pthread_mutex_unlock(&q->lock);
+	return busy;
+}
+
 void block_drain(struct block_queue *q)
 {
 	struct pollfd p[2] = { { q->wake, POLLIN, 0 }, { -1, POLLIN, 0 } };
 
 	if (q->uring)
 		p[1].fd = uring_fd(q->uring);
-	pthread_mutex_lock(&q->b->lock);
-	q->draining = true;
-	pthread_mutex_unlock(&q->b->lock);
-	for (;;) {
+	while (is_busy(q, true)) {
 		release_held(q);
 		block_commit(q);
-		if (!__atomic_load_n(&q->inflight, __ATOMIC_ACQUIRE))
-			break;
 		/* with a bound, as the loop's thread may take the event */
-		if (poll(p, 2, DRAIN_MS) > 0 && p[0].revents)
+		if (is_busy(q, true) && poll(p, 2, DRAIN_MS) > 0 && p[0].revents)
 			take_wake(q);
 	}
-	pthread_mutex_lock(&q->b->lock);
-	q->draining = false;
-	pthread_mutex_unlock(&q->b->lock);
+	is_busy(q, false);
 }
 
 struct block_queue *block_queue_new(struct block *b, struct loop *loop, unsigned int flags)

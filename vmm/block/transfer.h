@@ -11,13 +11,13 @@ struct loop_entry;
 struct block_queue {
 	struct block *b;
 	bool inline_writes;
-	bool draining;			/* under the image's lock */
 	int wake;			/* eventfd: there are finished requests */
 	struct loop_entry *entry[2];
-	unsigned int inflight;		/* atomic */
-	pthread_mutex_t lock;		/* of the ring and the list */
+	pthread_mutex_t lock;		/* of all below */
 	struct uring *uring;		/* or NULL */
 	struct request_list finished;
+	unsigned int inflight;
+	bool draining;
 };
 
 /* Makes the queue's thread submit what is prepared and look for what is done. */

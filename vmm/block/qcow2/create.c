@@ -129,7 +129,7 @@ static int write_header(struct file *f, const struct image_spec *s, const struct
 		return -ENOMEM;
 	p = put(p, QCOW2_MAGIC, 4);
 	p = put(p, 3, 4);
-	p = put(p, 0, 12);			/* the backing file's name: below */
+	p += 12;				/* the backing file's name: below */
 	p = put(p, l->cluster_bits, 4);
 	p = put(p, s->size, 8);
 	p = put(p, 0, 4);			/* not encrypted */
@@ -137,8 +137,8 @@ static int write_header(struct file *f, const struct image_spec *s, const struct
 	p = put(p, (1 + l->table + l->blocks) << l->cluster_bits, 8);
 	p = put(p, cluster, 8);
 	p = put(p, l->table, 4);
-	p = put(p, 0, 12);			/* snapshots */
-	p = put(p, 0, 24);			/* features */
+	p += 12;				/* snapshots */
+	p += 24;				/* features */
 	p = put(p, l->refcount_order, 4);
 	p = put(p, QCOW2_HEADER_OURS, 4);
 	p = put(p, 0, 8);			/* zlib */
