@@ -360,7 +360,14 @@ static void detach(struct virtio_device *v)
 	v->transport = NULL;
 }
 
-static const struct virtio_transport transport = { interrupt, doorbell, detach };
+static int unplug(struct virtio_device *v)
+{
+	struct virtio_pci *t = v->transport_data;
+
+	return pci_request_unplug(&t->pci);
+}
+
+static const struct virtio_transport transport = { interrupt, doorbell, detach, unplug };
 
 int virtio_pci_attach(struct virtio_device *v, struct props *p)
 {
@@ -378,6 +385,7 @@ int virtio_pci_attach(struct virtio_device *v, struct props *p)
 	v->transport_data = t;
 	pci_init(&t->pci, v->ops->name, &ids);
 	t->pci.owner = t;
+	t->pci.device = &v->dev;
 	t->pci.config_access = config_access;
 	pci_bar(&t->pci, BAR, PCI_BAR_MEM64 | PCI_BAR_PREFETCH, BAR_SIZE, &r);
 	pci_set_pin(&t->pci, 1);

@@ -121,6 +121,7 @@ struct virtio_transport {
 	void (*interrupt)(struct virtio_device *v, int queue);
 	int (*doorbell)(struct virtio_device *v, unsigned int queue, int fd, bool on);
 	void (*detach)(struct virtio_device *v);
+	int (*unplug)(struct virtio_device *v);		/* or NULL: it cannot leave */
 };
 
 struct virtio_device {
@@ -163,6 +164,9 @@ int virtio_add_queue(struct virtio_device *v, unsigned int size, struct loop *lo
 int virtio_attach(struct virtio_device *v, struct props *p);
 /* Stops it, takes it off the bus and frees what it has; not v itself. */
 void virtio_detach(struct virtio_device *v);
+
+/* The unplug() of a device_class. */
+int virtio_unplug(struct device *d);
 
 static inline bool virtio_has(const struct virtio_device *v, u64 feature)
 {
