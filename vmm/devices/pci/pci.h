@@ -41,6 +41,7 @@
 #define PCI_BUSES_MAX 64
 
 struct device;
+struct fw_cfg;
 struct pci_device;
 struct pci_host;
 
@@ -206,6 +207,14 @@ u8 pci_capability(struct pci_device *d, u8 id, u8 size);
 u16 pci_ext_capability(struct pci_device *d, u16 id, u8 version, u16 size);
 /* PCI Express capability of an endpoint integrated in the root complex, or of a slot's device. */
 void pci_express_endpoint(struct pci_device *d, bool integrated);
+
+/*
+ * Adds a plugged device to the firmware's boot order as Open Firmware names it:
+ * node is its kind ("scsi"), leaf what boots on it ("disk@0,0"). 0, or -1 after
+ * an error line; 0 without firmware.
+ */
+int pci_boot(struct pci_device *d, struct fw_cfg *f, unsigned int index, const char *node,
+	     const char *leaf);
 
 static inline u16 pci_get16(const struct pci_device *d, unsigned int at)
 {
