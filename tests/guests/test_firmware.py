@@ -43,6 +43,30 @@ def test_seabios(firmware, kind, chipset, cpus, memory):
     assert len(ram) == (1 if memory < 2048 else 2)
 
 
+def boot_sector(path, text):
+    """A disk whose boot sector prints a text by the BIOS and switches the machine off."""
+    code = bytes.fromhex("31c08ed8 fc be207c ac84c07409b40ebb0700cd10ebf2 ba0406b80020eff4ebfd")
+    sector = code.ljust(0x20, b"\0") + text.encode() + b"    \r\n\0"
+    path.write_bytes((sector.ljust(510, b"\0") + b"\x55\xaa").ljust(1 << 20, b"\0"))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["q35", "pc"])
+def test_boot_disk(firmware, tmp_path, kind):
+    """SeaBIOS boots the disk that comes first in the order, also behind a root port."""
+    first = boot_sector(tmp_path / "first", "THE-FIRST-DISK")
+    second = boot_sector(tmp_path / "second", "THE-SECOND-DISK")
+    orders = [("", "", "FIRST"), (",bootindex=2", ",bootindex=1", "SECOND")]
+    if kind == "q35":
+        orders.append((",bootindex=2", ",bootindex=1,bus=port2", "SECOND"))
+    for a, b, boots in orders:
+        guest = firmware("--machine", kind, "--disk", f"{first},format=raw{a}",
+                         "--disk", f"{second},format=raw{b}")
+        guest.search(f"THE-{boots}-DISK", SECONDS)
+        assert guest.wait(30) == 0
+        assert guest.text.count("-DISK") == 1
+
+
 def shell(guest):
     """Waits for the UEFI shell's prompt; an ESC ends its wait for startup.nsh."""
     guest.search("to skip", SECONDS)

@@ -123,6 +123,24 @@ int loop_call(struct loop *l, void (*fn)(void *), void *arg)
 	return 0;
 }
 
+void loop_forget(struct loop *l, const void *arg)
+{
+	struct loop_job **at, *j;
+
+	pthread_mutex_lock(&l->lock);
+	at = &l->jobs;
+	while ((j = *at)) {
+		if (j->arg == arg) {
+			*at = j->next;
+			free(j);
+		} else {
+			at = &j->next;
+		}
+	}
+	l->jobs_end = at;
+	pthread_mutex_unlock(&l->lock);
+}
+
 /* --- entries --------------------------------------------------------------------- */
 
 /* Room in the arrays for one entry more. Under the lock. */

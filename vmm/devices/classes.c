@@ -2,10 +2,12 @@
 /* Every class of devices that --device makes. Each is defined in its own file. */
 #include "device.h"
 
+extern const struct device_class pcie_port_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
+	&pcie_port_class,
 	&virtio_blk_class,
 	&virtio_rng_class,
 	NULL,

@@ -38,6 +38,7 @@
 
 #define DEVICE_ID_MAX 64
 
+struct device;
 struct fw_cfg;
 struct input;
 struct pci_host;
@@ -57,6 +58,9 @@ struct board {
 	struct registry *backends;
 	struct power_ops power;
 	unsigned int cpus;
+	/* The system has let go of a device: it goes. On the main thread; NULL: nobody hears. */
+	void (*remove)(struct board *b, struct device *d);
+	void *machine;				/* for remove */
 };
 
 static inline struct irq_line board_line(const struct board *b, unsigned int gsi)

@@ -11,6 +11,7 @@
 
 #include "../devices/debug/debug_port.h"
 #include "../devices/input/i8042.h"
+#include "../devices/pci/pci.h"
 #include "../devices/power/power.h"
 #include "../devices/rtc/mc146818.h"
 #include "../devices/serial/uart16550.h"
@@ -199,6 +200,8 @@ static int create_devices(struct machine *m, struct chardev *console)
 		.input = m->config->input,
 		.power = { power_off, power_reset, m },
 		.cpus = m->config->boot.cpus,
+		.remove = machine_remove_device,
+		.machine = m,
 	};
 	if (create_parts(m, console) < 0 || start_prepare(m) < 0 || m->config->type->create(m) < 0)
 		return -1;
@@ -237,9 +240,9 @@ struct machine *machine_new(const struct kvm *kvm, const struct machine_config *
 	m->kvm = kvm;
 	m->config = config;
 	m->loop = loop;
-	pthread_mutex_init(&m->pause_lock, NULL);
-	pthread_cond_init(&m->pause_end, NULL);
 	m->vm.fd = -1;
+	pthread_mutex_init(&m->pause_lock, NULL);
+	pthread_cond_init(&m->resumed, NULL);
 	if (create_vm(m) < 0 || create_devices(m, console) < 0 || start_load(m) < 0 ||
 	    create_cpus(m) < 0) {
 		machine_free(m);
@@ -252,6 +255,8 @@ int machine_start(struct machine *m)
 {
 	unsigned int i;
 
+	if (m->board.pci)
+		m->board.pci->running = true;
 	for (i = 0; i < m->cpus; i++)
 		if (cpu_start(&m->vcpus[i]) < 0)
 			return -1;
@@ -266,12 +271,15 @@ static void request_all(struct machine *m, u32 what)
 		cpu_request(&m->vcpus[i], what);
 }
 
+/* --- ending ---------------------------------------------------------------------- */
+
 int machine_stop(struct machine *m)
 {
 	u64 deadline = monotonic_ns() + STOP_NS;
 	unsigned int i;
 
 	request_all(m, VCPU_STOP);
+	machine_unpause(m);
 	for (i = 0; i < m->cpus; i++) {
 		if (!cpu_join(&m->vcpus[i], deadline))
 			return error("CPU %u does not leave the guest", i);
@@ -300,22 +308,13 @@ void machine_sample(struct machine *m)
 	request_all(m, VCPU_SAMPLE);
 }
 
-void machine_pause(struct machine *m, bool on)
-{
-	pthread_mutex_lock(&m->pause_lock);
-	__atomic_store_n(&m->paused, on, __ATOMIC_RELEASE);
-	pthread_cond_broadcast(&m->pause_end);
-	pthread_mutex_unlock(&m->pause_lock);
-	if (on)
-		request_all(m, VCPU_PAUSE);
-}
-
 void machine_free(struct machine *m)
 {
 	unsigned int i;
 
 	if (!m)
 		return;
+	loop_forget(m->loop, m);
 	for (i = 0; i < m->cpus; i++)
 		cpu_destroy(&m->vcpus[i]);
 	free(m->vcpus);

@@ -12,6 +12,8 @@
 #include "../backends/chardev.h"
 #include "../backends/loop.h"
 #include "../boot/boot.h"
+#include <pthread.h>
+
 #include "../boot/acpi.h"
 #include "../devices/device.h"
 #include "../kvm.h"
@@ -21,6 +23,7 @@
 /* APIC ids of 8 bits; more needs interrupt remapping, which is not here. */
 #define MACHINE_CPUS_MAX 255
 #define MACHINE_DEVICES_MAX 64
+#define PAUSE_JOBS_MAX 16
 
 /* Pages that KVM needs on Intel processors without unrestricted guest mode; below all firmware. */
 #define MACHINE_KVM_PAGES 0xfeffc000ULL
@@ -65,6 +68,9 @@ struct machine_config {
 	struct input *input;
 	const char *devices[MACHINE_DEVICES_MAX];	/* --device, in their order */
 	unsigned int ndevices;
+	/* A device that machine_del_device was asked for is gone; or NULL. */
+	void (*on_removed)(void *ctx, const char *id);
+	void *on_removed_ctx;
 };
 
 /* Why a machine ended. */
@@ -98,10 +104,20 @@ struct machine {
 	unsigned int cpus;	/* how many of those are made */
 	size_t run_size;	/* of a vCPU's run structure */
 	u32 tsc_khz;		/* 0: unknown */
-	pthread_mutex_t pause_lock;
-	pthread_cond_t pause_end;
-	bool paused;		/* atomic; changes under pause_lock */
 	int end;		/* enum machine_end, atomic */
+	pthread_mutex_t pause_lock;	/* of the four below */
+	pthread_cond_t resumed;
+	bool pausing;
+	u32 pauses;		/* how many there were */
+	unsigned int paused;	/* CPUs that are out of the guest */
+	bool user_pause;
+	struct pause_job {
+		void (*fn)(void *ctx);
+		void *ctx;
+	} pause_job[PAUSE_JOBS_MAX];
+	unsigned int pause_jobs;
+	struct device *removal[PAUSE_JOBS_MAX];	/* devices that go at the next pause */
+	unsigned int removals;
 };
 
 /*
@@ -120,12 +136,41 @@ int machine_stop(struct machine *m);
 /* Of a stopped machine. */
 void machine_free(struct machine *m);
 
-/* Notes why the machine ends (the first reason counts) and stops the loop. */
-void machine_set_end(struct machine *m, enum machine_end why);
-enum machine_end machine_get_end(const struct machine *m);
+/* --- pause.c: on the main thread ------------------------------------------------- */
 
 /* Makes all CPUs wait, and go on. What devices are doing goes on. */
 void machine_pause(struct machine *m, bool on);
+/* All CPUs are out of the guest. */
+bool machine_is_paused(struct machine *m);
+/*
+ * Calls fn(ctx) while all CPUs are out of the guest, so that no handler of a
+ * device runs; if they are not, they are only for that. 0, or -EBUSY when too
+ * much waits for that already.
+ */
+int machine_when_paused(struct machine *m, void (*fn)(void *ctx), void *ctx);
+/* The last CPU is out; on its thread. */
+void machine_all_paused(struct machine *m);
+/* Forgets all of it, for the end of the machine. */
+void machine_unpause(struct machine *m);
+
+/* --- hotplug.c: on the main thread ------------------------------------------------- */
+
+/* 0, or -1 after an error line. */
+int machine_add_device(struct machine *m, struct props *p);
+/*
+ * Asks the guest to let go of a device, which may take it seconds or for ever;
+ * then config->on_removed is called. 0, -ENOENT, or -EOPNOTSUPP when the device
+ * cannot be removed.
+ */
+int machine_del_device(struct machine *m, const char *id);
+/* The guest has let go of a device: board.remove. */
+void machine_remove_device(struct board *b, struct device *d);
+
+/* --- ending ---------------------------------------------------------------------------- */
+
+/* Notes why the machine ends (the first reason counts) and stops the loop. */
+void machine_set_end(struct machine *m, enum machine_end why);
+enum machine_end machine_get_end(const struct machine *m);
 
 /* Presses the power button: the guest is to shut down. */
 void machine_power_button(struct machine *m);

@@ -137,15 +137,28 @@ void cpu_open_stats(struct vcpu *v)
 
 /* --- the thread ------------------------------------------------------------------ */
 
-/* Waits while the machine is paused; a request to stop ends that, too. */
-static void wait_paused(struct vcpu *v)
+/*
+ * Waits outside of the guest until the machine goes on or ends. The guest is
+ * told, so that its clocks make nothing of the gap.
+ */
+static void pause_here(struct vcpu *v)
 {
 	struct machine *m = v->m;
+	bool waited = false;
 
 	pthread_mutex_lock(&m->pause_lock);
-	while (m->paused && !(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & VCPU_STOP))
-		pthread_cond_wait(&m->pause_end, &m->pause_lock);
+	while (m->pausing) {
+		waited = true;
+		if (v->pauses != m->pauses) {
+			v->pauses = m->pauses;
+			if (++m->paused == m->cpus)
+				machine_all_paused(m);
+		}
+		pthread_cond_wait(&m->resumed, &m->pause_lock);
+	}
 	pthread_mutex_unlock(&m->pause_lock);
+	if (waited)
+		kvm_ioctl(m->kvm, v->fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
 /* False when the CPU is to stop. */
@@ -167,7 +180,7 @@ static bool handle_requests(struct vcpu *v)
 	if (what & VCPU_STATS)
 		cpu_open_stats(v);
 	if (what & VCPU_PAUSE)
-		wait_paused(v);
+		pause_here(v);
 	return true;
 }
 
@@ -211,8 +224,7 @@ static void *thread(void *arg)
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	if (__atomic_load_n(&v->m->paused, __ATOMIC_ACQUIRE))
-		wait_paused(v);
+	pause_here(v);		/* if the machine starts paused */
 	run_guest(v);
 	return NULL;
 }
@@ -228,9 +240,6 @@ void cpu_request(struct vcpu *v, u32 what)
 		return;
 	__atomic_fetch_or(&v->requests, what, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_mutex_lock(&v->m->pause_lock);
-	pthread_cond_broadcast(&v->m->pause_end);
-	pthread_mutex_unlock(&v->m->pause_lock);
 	pthread_kill(v->thread, KICK_SIGNAL);
 }
 

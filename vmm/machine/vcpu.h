@@ -23,6 +23,7 @@ struct vcpu {
 	bool started;
 	u32 requests;		/* VCPU_*, atomic */
 	int stats;		/* KVM_GET_STATS_FD; -1: not opened, atomic */
+	u32 pauses;		/* the last pause of the machine that counted this CPU */
 };
 
 /* Makes vCPU id and sets it up for the start: 0, or -1 after an error line. */

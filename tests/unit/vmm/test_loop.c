@@ -84,9 +84,15 @@ static void test_call(void **state)
 {
 	(void)state;
 	assert_int_equal(loop_call(loop, count, NULL), 0);
+	assert_int_equal(loop_call(loop, count, &calls), 0);
 	assert_int_equal(loop_call(loop, stop, loop), 0);
+	assert_int_equal(loop_call(loop, count, &calls), 0);
+	loop_forget(loop, &calls);
 	loop_run(loop);
 	assert_int_equal(calls, 2);
+	loop_call(loop, stop, loop);
+	loop_run(loop);
+	assert_int_equal(calls, 3);
 }
 
 static void slow(void *arg)

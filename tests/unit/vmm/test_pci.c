@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "../../../vmm/devices/pci/pci.h"
+#include "../../../vmm/devices/pci/root_port.h"
 #include "fake_vm.h"
 #include "vmm_test.h"
 
@@ -464,6 +464,132 @@ static void test_assign(void **state)
 	assert_int_equal(config_in(3, PCI_COMMAND, 2), 3);
 }
 
+/* --- a root port with its slot ------------------------------------------------------ */
+
+static struct board board;
+static struct device *removed;
+
+static void on_remove(struct board *b, struct device *d)
+{
+	assert_ptr_equal(b, &board);
+	removed = d;
+	pci_unplug(&dev);
+}
+
+static void stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void run_loop(void)
+{
+	loop_call(board.loop, stop, board.loop);
+	loop_run(board.loop);
+}
+
+static struct root_port *make_port(void)
+{
+	struct root_port *port;
+
+	board = (struct board){
+		.vm = &vm, .ports = &ports, .mmio = &mmio, .pci = host, .loop = loop_new(),
+		.remove = on_remove,
+	};
+	removed = NULL;
+	port = root_port_new(&board, "port0", 5, 0);
+	assert_non_null(port);
+	config_out(5, PCI_PRIMARY_BUS, 0x020200, 4);	/* the bus below is 2 */
+	return port;
+}
+
+static void free_port(struct root_port *port)
+{
+	pci_unplug(&dev);
+	root_port_free(port);
+	loop_free(board.loop);
+}
+
+static u32 below_in(unsigned int offset, unsigned int size)
+{
+	u32 v = 0;
+
+	out32(0xcf8, 0x80000000 | 2 << 16 | (offset & 0xfc));
+	bus_access(&ports, 0xcfc + (offset & 3), &v, size, false);
+	return v;
+}
+
+static void plug_below(void)
+{
+	struct props p;
+
+	pci_set_pin(&dev, 1);
+	assert_int_equal(props_parse(&p, "dev,bus=port0"), 0);
+	assert_int_equal(pci_plug(host, &dev, &p), 0);
+	props_free(&p);
+}
+
+#define PORT_SLOT_CONTROL (0x40u + 0x18)
+#define PORT_SLOT_STATUS (0x40u + 0x1a)
+
+static void test_root_port(void **state)
+{
+	struct root_port *port = make_port();
+
+	(void)state;
+	assert_int_equal(config_in(5, PCI_HEADER_TYPE, 1), PCI_HEADER_BRIDGE | PCI_HEADER_MULTI);
+	assert_int_equal(below_in(0, 4), 0xffffffff);
+	assert_int_equal(config_in(5, PORT_SLOT_STATUS, 2), 0);
+	plug_below();
+	assert_int_equal(below_in(0, 4), 0x56781234);
+	assert_int_equal(config_in(5, PORT_SLOT_STATUS, 2), 0x148);	/* present; both changed */
+	config_out(5, PORT_SLOT_STATUS, 0x108, 2);
+	assert_int_equal(config_in(5, PORT_SLOT_STATUS, 2), 0x40);
+	pci_intx(&dev, true);			/* swizzled: INTA# of slot 0 is the port's INTA# */
+	assert_int_equal(wire.pirq, pirq_of(5, 0));
+	assert_true(wire.level);
+	pci_unplug(&dev);
+	assert_false(wire.level);
+	assert_int_equal(config_in(5, PORT_SLOT_STATUS, 2), 0x108);
+	assert_int_equal(below_in(0, 4), 0xffffffff);
+	free_port(port);
+}
+
+/* While the machine runs a device comes to a slot, and goes when the system lets it. */
+static void test_hotplug(void **state)
+{
+	struct root_port *port = make_port();
+	struct device *const identity = (struct device *)&other;
+
+	(void)state;
+	host->running = true;
+	config_out(5, PORT_SLOT_CONTROL, 0x400, 2);	/* the empty slot is off */
+	run_loop();
+	config_out(5, PORT_SLOT_CONTROL, 0x142a | 0x400, 2);	/* events interrupt */
+	dev.device = identity;
+	pci_set_pin(&dev, 1);
+	assert_int_equal(pci_plug(host, &dev, NULL), 0);
+	assert_ptr_equal(dev.bus->bridge->owner, port);
+	assert_int_equal(pci_plug(host, &other, NULL), -1);	/* the only slot is taken */
+	assert_true(wire.level);			/* of the port: it has no MSI enabled */
+	config_out(5, PORT_SLOT_STATUS, 0x108, 2);
+	assert_false(wire.level);
+	config_out(5, PORT_SLOT_CONTROL, 0x142b | 0x400, 2);
+	run_loop();
+	assert_null(removed);				/* it was off all the time */
+	config_out(5, PORT_SLOT_CONTROL, 0x102b, 2);	/* on */
+	assert_int_equal(pci_request_unplug(&dev), 0);
+	assert_true(wire.level);
+	assert_int_equal(config_in(5, PORT_SLOT_STATUS, 2), 0x41);	/* the button */
+	run_loop();
+	assert_null(removed);
+	config_out(5, PORT_SLOT_STATUS, 1, 2);
+	config_out(5, PORT_SLOT_CONTROL, 0x142b, 2);	/* off */
+	run_loop();
+	assert_ptr_equal(removed, identity);
+	assert_int_equal(below_in(0, 4), 0xffffffff);
+	free_port(port);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -473,6 +599,7 @@ int main(void)
 		TEST(test_bar_overlap), TEST(test_bar_memory), TEST(test_doorbells),
 		TEST(test_capabilities), TEST(test_intx), TEST(test_msi), TEST(test_msix),
 		TEST(test_msix_irqfd), TEST(test_places), TEST(test_assign),
+		TEST(test_root_port), TEST(test_hotplug),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void detach(struct virtio_device *v)
 	fake.v = NULL;
 }
 
-static const struct virtio_transport transport = { interrupt, doorbell, detach };
+static const struct virtio_transport transport = { interrupt, doorbell, detach, NULL };
 
 int virtio_pci_attach(struct virtio_device *v, struct props *p)
 {

@@ -7,10 +7,12 @@
  * I/O APIC of its own, 16 to 23, and can be routed to an ISA interrupt.
  * System management mode is not there, and firmware is told so by SMI_EN.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../boot/acpi.h"
 #include "../../error.h"
+#include "../pci/root_port.h"
 #include "../power/power.h"
 #include "chipset.h"
 
@@ -36,12 +38,16 @@
 #define PM_SMI_EN 0x30
 #define SMI_EN_APMC (1 << 5)		/* set: somebody has set SMM up already */
 
+#define PORT_SLOT 28			/* where ICH9 has its root ports */
+#define HOTPLUG_PORTS 4
+
 #define PIRQ_GSI 16
 #define ROTATING_SLOTS 25		/* slots below use E to H */
 
 struct q35 {
 	struct board *b;
 	struct pci_device mch, lpc;
+	struct root_port *port[HOTPLUG_PORTS];
 	struct acpi_pm *pm;
 	struct shadow *shadow;
 	u16 isa_level;			/* what PIRQs drive of the ISA interrupts */
@@ -180,6 +186,22 @@ static int add_lpc(struct q35 *q, const struct chipset_config *c)
 	return pci_plug_at(q->b->pci->bus[0], d, LPC_SLOT, 0);
 }
 
+/* --- root ports, for hot-plug ---------------------------------------------------------- */
+
+static int add_ports(struct q35 *q)
+{
+	char id[8];
+	unsigned int i;
+
+	for (i = 0; i < HOTPLUG_PORTS; i++) {
+		snprintf(id, sizeof(id), "port%u", i);
+		q->port[i] = root_port_new(q->b, id, PORT_SLOT, i);
+		if (!q->port[i])
+			return -1;
+	}
+	return 0;
+}
+
 /* --- life -------------------------------------------------------------------------------- */
 
 static int set_up(struct q35 *q, const struct chipset_config *c)
@@ -198,9 +220,9 @@ static int set_up(struct q35 *q, const struct chipset_config *c)
 		return error("cannot create the power management block");
 	acpi_pm_set(q->pm, PM_SMI_EN, SMI_EN_APMC);
 	q->shadow = shadow_new(q->b, c->rom);
-	if (!q->shadow || add_mch(q, c) < 0)
+	if (!q->shadow || add_mch(q, c) < 0 || add_lpc(q, c) < 0)
 		return -1;
-	return add_lpc(q, c);
+	return add_ports(q);
 }
 
 struct q35 *q35_new(struct board *b, const struct chipset_config *c)
@@ -225,8 +247,12 @@ struct acpi_pm *q35_pm(struct q35 *q)
 
 void q35_free(struct q35 *q)
 {
+	unsigned int i;
+
 	if (!q)
 		return;
+	for (i = 0; i < HOTPLUG_PORTS; i++)
+		root_port_free(q->port[i]);
 	acpi_pm_free(q->pm);
 	shadow_free(q->shadow);
 	pci_host_free(q->b->pci);

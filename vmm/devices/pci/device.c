@@ -148,6 +148,8 @@ static int plug(struct pci_bus *b, struct pci_device *d, unsigned int devfn)
 		d->bus = b;
 		d->devfn = (u8)devfn;
 		b->dev[devfn] = d;
+		if (b->plugged)
+			b->plugged(b, d);
 	}
 	pthread_mutex_unlock(&b->host->lock);
 	if (busy)
@@ -176,14 +178,19 @@ static int free_slot(const struct pci_bus *b)
 	return -1;
 }
 
+/* The bus of that name; without one, where devices come to now. */
 static struct pci_bus *find_bus(struct pci_host *h, const char *name)
 {
 	unsigned int i;
 
-	for (i = 1; name && i < h->buses; i++)
-		if (!strcmp(h->bus[i]->bridge->name, name))
-			return h->bus[i];
-	return name ? NULL : h->bus[0];
+	for (i = 1; i < h->buses; i++) {
+		struct pci_bus *b = h->bus[i];
+
+		if (name ? !strcmp(b->bridge->name, name) :
+			   h->running && b->eject && free_slot(b) >= 0)
+			return b;
+	}
+	return name || h->running ? NULL : h->bus[0];
 }
 
 int pci_plug(struct pci_host *h, struct pci_device *d, struct props *p)
@@ -195,8 +202,10 @@ int pci_plug(struct pci_host *h, struct pci_device *d, struct props *p)
 	char rest;
 	int place;
 
-	if (!b)
+	if (!b && name)
 		return error("%s: there is no PCI bus '%s'", d->name, name);
+	if (!b || (h->running && !b->eject))
+		return error("%s: no slot for hot-plug is free", d->name);
 	if (addr) {
 		place = sscanf(addr, "%x.%x%c", &slot, &fn, &rest);
 		if ((place != 2 && (place != 1 || strchr(addr, '.'))) || slot >= SLOTS || fn > 7)
@@ -207,6 +216,18 @@ int pci_plug(struct pci_host *h, struct pci_device *d, struct props *p)
 	if (place < 0)
 		return error("%s: no PCI slot is free", d->name);
 	return plug(b, d, (unsigned int)place << 3);
+}
+
+int pci_request_unplug(struct pci_device *d)
+{
+	struct pci_host *h = d->bus->host;
+	int err = -EOPNOTSUPP;
+
+	pthread_mutex_lock(&h->lock);
+	if (d->bus->eject && d->device)
+		err = d->bus->eject(d->bus, d);
+	pthread_mutex_unlock(&h->lock);
+	return err;
 }
 
 void pci_unplug(struct pci_device *d)
@@ -220,6 +241,8 @@ void pci_unplug(struct pci_device *d)
 		pci_update_intx(d);
 		pci_unmap_bars(d);
 		d->bus->dev[d->devfn] = NULL;
+		if (d->bus->unplugged)
+			d->bus->unplugged(d->bus, d);
 		pci_remap(h);
 		pthread_mutex_unlock(&h->lock);
 	}

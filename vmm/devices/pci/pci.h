@@ -40,6 +40,8 @@
 #define PCI_PIRQS 8
 #define PCI_BUSES_MAX 64
 
+struct device;
+struct fw_cfg;
 struct pci_device;
 struct pci_host;
 
@@ -49,6 +51,11 @@ struct pci_bus {
 	struct pci_host *host;
 	struct pci_device *bridge;	/* NULL: the root bus */
 	struct pci_device *dev[256];	/* by device and function */
+	/* hot-plug, under host->lock; eject NULL: the bus has none */
+	void (*plugged)(struct pci_bus *b, struct pci_device *d);
+	void (*unplugged)(struct pci_bus *b, struct pci_device *d);
+	/* Asks the system to let go of a device, which board.remove then hears of. */
+	int (*eject)(struct pci_bus *b, struct pci_device *d);
 };
 
 /* How the chipset wires INTx: which of its PIRQs, and what a PIRQ drives. */
@@ -64,6 +71,7 @@ struct pci_host {
 	struct bus *ports, *mmio;
 	struct pci_wiring wiring;
 	const struct bus_region *reset;	/* takes the byte at port 0xcf9, if given */
+	bool running;			/* devices come by hot-plug from now on */
 	pthread_mutex_t lock, intx_lock;
 	u32 address;			/* port 0xcf8 */
 	u64 ecam, ecam_size;		/* where the configuration space is mapped; 0: nowhere */
@@ -153,20 +161,28 @@ struct pci_device {
 			      u32 *value, bool write);
 	void (*config_written)(struct pci_device *d, unsigned int offset, unsigned int size);
 	void *owner;			/* for the hooks */
+	struct device *device;		/* that can be unplugged with it, or NULL */
 };
 
 void pci_init(struct pci_device *d, const char *name, const struct pci_ids *ids);
 
 /*
  * Puts it on the root bus, or the bus of property bus=, at the free place that
- * property addr=SLOT[.FUNCTION] names, or the first free slot. p may be NULL.
- * 0, or -1 after an error line.
+ * property addr=SLOT[.FUNCTION] names, or the first free slot. While the
+ * machine runs that is a bus with hot-plug. p may be NULL. 0, or -1 after an
+ * error line.
  */
 int pci_plug(struct pci_host *h, struct pci_device *d, struct props *p);
 /* The same at a place that the chipset fixes. */
 int pci_plug_at(struct pci_bus *b, struct pci_device *d, unsigned int slot, unsigned int fn);
 /* Takes it off its bus, with its BARs and interrupts, and frees what it holds. */
 void pci_unplug(struct pci_device *d);
+
+/*
+ * Asks for its removal: 0, after which board.remove hears of it when the system
+ * has let go, or -EOPNOTSUPP.
+ */
+int pci_request_unplug(struct pci_device *d);
 
 /*
  * A BAR of size bytes (a power of two: at least 4 for ports, 16 for memory)
@@ -191,6 +207,14 @@ u8 pci_capability(struct pci_device *d, u8 id, u8 size);
 u16 pci_ext_capability(struct pci_device *d, u16 id, u8 version, u16 size);
 /* PCI Express capability of an endpoint integrated in the root complex, or of a slot's device. */
 void pci_express_endpoint(struct pci_device *d, bool integrated);
+
+/*
+ * Adds a plugged device to the firmware's boot order as Open Firmware names it:
+ * node is its kind ("scsi"), leaf what boots on it ("disk@0,0"). 0, or -1 after
+ * an error line; 0 without firmware.
+ */
+int pci_boot(struct pci_device *d, struct fw_cfg *f, unsigned int index, const char *node,
+	     const char *leaf);
 
 static inline u16 pci_get16(const struct pci_device *d, unsigned int at)
 {

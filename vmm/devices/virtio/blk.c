@@ -290,6 +290,8 @@ static void config_write(struct virtio_device *v, unsigned int offset, const voi
 
 static const struct virtio_ops ops = {
 	.name = "virtio-blk",
+	.boot_node = "scsi",
+	.boot_leaf = "disk@0,0",
 	.type = VIRTIO_BLK,
 	.pci_class = 0x010000,
 	.notify = notify,
@@ -413,7 +415,8 @@ static struct device *create(struct board *board, struct props *p)
 const struct device_class virtio_blk_class = {
 	.name = "virtio-blk",
 	.summary = "a disk",
-	.usage = "drive=ID of a --disk, num-queues=N, iothread=on",
+	.usage = "drive=ID of a --disk, num-queues=N, iothread=on, bootindex=N",
 	.create = create,
 	.destroy = destroy,
+	.unplug = virtio_unplug,
 };

@@ -236,7 +236,7 @@ static void detach(struct virtio_device *v)
 	v->transport = NULL;
 }
 
-static const struct virtio_transport transport = { interrupt, doorbell, detach };
+static const struct virtio_transport transport = { interrupt, doorbell, detach, NULL };
 
 int virtio_mmio_attach(struct virtio_device *v)
 {

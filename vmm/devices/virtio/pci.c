@@ -23,6 +23,7 @@
 #define NOTIFY 0x3000
 #define AREA 0x1000
 #define NOTIFY_STEP 4
+#define BOOT_LAST 0xffffffffu	/* of no index of its own */
 
 /* Types of capabilities */
 enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI };
@@ -360,7 +361,28 @@ static void detach(struct virtio_device *v)
 	v->transport = NULL;
 }
 
-static const struct virtio_transport transport = { interrupt, doorbell, detach };
+static int unplug(struct virtio_device *v)
+{
+	struct virtio_pci *t = v->transport_data;
+
+	return pci_request_unplug(&t->pci);
+}
+
+static const struct virtio_transport transport = { interrupt, doorbell, detach, unplug };
+
+static int set_boot_order(struct virtio_pci *t, struct props *p)
+{
+	const struct virtio_ops *ops = t->v->ops;
+	u64 index;
+
+	if (!ops->boot_node)
+		return 0;
+	index = props_number(p, "bootindex", BOOT_LAST, 0, BOOT_LAST);
+	if (index == BOOT_LAST)
+		return 0;
+	return pci_boot(&t->pci, t->v->board->fw_cfg, (unsigned int)index, ops->boot_node,
+			ops->boot_leaf);
+}
 
 int virtio_pci_attach(struct virtio_device *v, struct props *p)
 {
@@ -378,11 +400,12 @@ int virtio_pci_attach(struct virtio_device *v, struct props *p)
 	v->transport_data = t;
 	pci_init(&t->pci, v->ops->name, &ids);
 	t->pci.owner = t;
+	t->pci.device = &v->dev;
 	t->pci.config_access = config_access;
 	pci_bar(&t->pci, BAR, PCI_BAR_MEM64 | PCI_BAR_PREFETCH, BAR_SIZE, &r);
 	pci_set_pin(&t->pci, 1);
 	add_caps(t);
 	if (pci_msix_init(&t->pci, MSIX_BAR, v->queues + 1) < 0)
 		return error("%s: cannot have MSI-X", v->ops->name);
-	return pci_plug(v->board->pci, &t->pci, p);
+	return pci_plug(v->board->pci, &t->pci, p) < 0 ? -1 : set_boot_order(t, p);
 }

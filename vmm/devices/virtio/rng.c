@@ -80,4 +80,5 @@ const struct device_class virtio_rng_class = {
 	.usage = "(no properties of its own)",
 	.create = create,
 	.destroy = destroy,
+	.unplug = virtio_unplug,
 };

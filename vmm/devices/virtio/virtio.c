@@ -3,6 +3,7 @@
  * A virtio device on any transport (chapters 2 and 3): status, features, the
  * life of queues, the configuration space.
  */
+#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -122,6 +123,13 @@ void virtio_detach(struct virtio_device *v)
 	free(v->config);
 	v->queue = NULL;
 	v->config = NULL;
+}
+
+int virtio_unplug(struct device *d)
+{
+	struct virtio_device *v = (struct virtio_device *)d;
+
+	return v->transport->unplug ? v->transport->unplug(v) : -EOPNOTSUPP;
 }
 
 /* --- trouble ------------------------------------------------------------------------------ */

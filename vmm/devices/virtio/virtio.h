@@ -82,6 +82,8 @@ struct virtio_ops {
 	const char *name;
 	enum virtio_type type;
 	u32 pci_class;			/* class, subclass, interface */
+	/* of what firmware boots from: its kind, and what is on it ("scsi", "disk@0,0"); or NULL */
+	const char *boot_node, *boot_leaf;
 	void (*notify)(struct virtio_device *v, unsigned int queue);
 	/* all of these may be NULL */
 	void (*start)(struct virtio_device *v);
@@ -121,6 +123,7 @@ struct virtio_transport {
 	void (*interrupt)(struct virtio_device *v, int queue);
 	int (*doorbell)(struct virtio_device *v, unsigned int queue, int fd, bool on);
 	void (*detach)(struct virtio_device *v);
+	int (*unplug)(struct virtio_device *v);		/* or NULL: it cannot leave */
 };
 
 struct virtio_device {
@@ -156,13 +159,16 @@ int virtio_config(struct virtio_device *v, const void *initial, unsigned int siz
 int virtio_add_queue(struct virtio_device *v, unsigned int size, struct loop *loop);
 /*
  * Puts it on the machine's bus. Takes the properties that all virtio devices
- * have (packed=, indirect=, event-idx=, ioeventfd=, and addr=, bus= on PCI),
- * and refuses those that nobody took. 0, or -1 after an error line, after which
+ * have (packed=, indirect=, event-idx=, ioeventfd=, and addr=, bus=, bootindex=
+ * on PCI), and refuses those that nobody took. 0, or -1 after an error line, after which
  * the device calls virtio_detach as if it had been attached.
  */
 int virtio_attach(struct virtio_device *v, struct props *p);
 /* Stops it, takes it off the bus and frees what it has; not v itself. */
 void virtio_detach(struct virtio_device *v);
+
+/* The unplug() of a device_class. */
+int virtio_unplug(struct device *d);
 
 static inline bool virtio_has(const struct virtio_device *v, u64 feature)
 {
