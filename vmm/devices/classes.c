@@ -3,10 +3,12 @@
 #include "device.h"
 
 extern const struct device_class virtio_blk_class;
+extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
 	&virtio_blk_class,
+	&virtio_net_class,
 	&virtio_rng_class,
 	NULL,
 };
