@@ -2,13 +2,16 @@
 """Debian's own virtio_net driver on user networking: addresses from DHCP, files
 from a server on the host's loopback, and a port of the host that leads into the
 guest."""
+import base64
 import hashlib
 import http.server
 import os
 import socket
+import subprocess
 import threading
 import time
 
+import machine
 import pytest
 
 BOOT_SECONDS = 60
@@ -36,11 +39,14 @@ MODULES = {"q35": ["virtio_pci"], "pc": ["virtio_pci"], "micro": ["virtio_mmio"]
 
 
 class Server:
-    """HTTP on the host's loopback: GET gives random bytes, PUT keeps what came."""
+    """HTTP on an address of the host: GET gives random bytes, POST keeps what came."""
 
     def __init__(self):
         self.data = os.urandom(SIZE)
-        self.put = b""
+        self.posted = b""
+        self.listen("127.0.0.1")
+
+    def listen(self, address):
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -50,12 +56,21 @@ class Server:
                 self.end_headers()
                 self.wfile.write(outer.data)
 
+            def do_POST(self):
+                outer.posted = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(204)
+                self.end_headers()
+
             def log_message(self, *args):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = http.server.ThreadingHTTPServer((address, 0), Handler)
         self.port = self.http.server_port
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
 
     def digest(self):
         return hashlib.sha256(self.data).hexdigest()
@@ -65,8 +80,7 @@ class Server:
 def server():
     s = Server()
     yield s
-    s.http.shutdown()
-    s.http.server_close()
+    s.close()
 
 
 class Sink:
@@ -94,10 +108,10 @@ def sink():
     s.socket.close()
 
 
-@pytest.mark.parametrize("machine,options", [
+@pytest.mark.parametrize("kind,options", [
     ("q35", ""), ("pc", ",packed=on"), ("micro", ",event-idx=off,indirect=off"),
     ("micro", ",mtu=9000")])
-def test_transfer(boot, anykvm_only, server, sink, record_property, machine, options):
+def test_transfer(boot, anykvm_only, server, sink, record_property, kind, options):
     script = DHCP + f"""
 cat /sys/class/net/$IF/mtu
 a=$(cut -d' ' -f1 /proc/uptime)
@@ -108,8 +122,8 @@ c=$(cut -d' ' -f1 /proc/uptime)
 echo "TIMES $a $b $c"
 echo SCRIPT-DONE
 """
-    guest = boot(script=script, modules=MODULES[machine] + ["virtio_net"],
-                 extra=["--machine", machine, "--net", "user,mac=52:54:00:AB:cd:ef" + options])
+    guest = boot(script=script, modules=MODULES[kind] + ["virtio_net"],
+                 extra=["--machine", kind, "--net", "user,mac=52:54:00:AB:cd:ef" + options])
     guest.expect("^CARD eth0 52:54:00:ab:cd:ef$", BOOT_SECONDS)
     guest.expect(r"^DHCP 10\.0\.2\.15 10\.0\.2\.2 10\.0\.2\.3$", 20)
     guest.expect("^9000$" if "mtu" in options else "^1500$", 5)
@@ -121,8 +135,8 @@ echo SCRIPT-DONE
     sink.thread.join(10)
     assert sink.size == SIZE and sink.digest.hexdigest() == server.digest()
     a, b, c = (float(x) for x in m.groups())
-    record_property(f"{machine}{options}: MB/s to the guest", round(SIZE / 1e6 / (b - a)))
-    record_property(f"{machine}{options}: MB/s from the guest", round(SIZE / 1e6 / (c - b)))
+    record_property(f"{kind}{options}: MB/s to the guest", round(SIZE / 1e6 / (b - a)))
+    record_property(f"{kind}{options}: MB/s from the guest", round(SIZE / 1e6 / (c - b)))
 
 
 def free_port():
@@ -175,3 +189,53 @@ def test_default_and_none(boot, anykvm_only):
         guest.expect("SCRIPT-DONE", BOOT_SECONDS)
         assert guest.wait(20) == 0
         assert ("eth0" in guest.text) == found
+
+
+@pytest.fixture
+def tap():
+    """An interface of the host with the address 10.99.87.1, deleted after the test."""
+    name = f"anytap{os.getpid() % 100000}"
+    commands = (f"ip tuntap add mode tap name {name}", f"ip addr add 10.99.87.1/24 dev {name}",
+                f"ip link set {name} up")
+    for c in commands:
+        r = subprocess.run(c.split(), capture_output=True, text=True)
+        if r.returncode:
+            subprocess.run(["ip", "link", "del", name], capture_output=True)
+            pytest.skip(f"no tap interface can be made here: {r.stderr.strip()}")
+    yield name
+    subprocess.run(["ip", "link", "del", name])
+
+
+def test_tap(boot, anykvm_only, server, tap):
+    server.close()
+    server.listen("10.99.87.1")
+    script = f"""
+ip link set eth0 up
+ip addr add 10.99.87.2/24 dev eth0
+ping -c 3 -i 0.2 10.99.87.1 | tail -n 2
+wget -q -O /tmp/file http://10.99.87.1:{server.port}/ && sha256sum /tmp/file
+base64 /tmp/file >/tmp/text
+wget -q -O - --post-file /tmp/text http://10.99.87.1:{server.port}/
+echo SCRIPT-DONE
+"""
+    guest = boot(script=script, modules=["virtio_pci", "virtio_net"],
+                 extra=["--net", f"tap,ifname={tap}"])
+    guest.expect("3 packets transmitted, 3 packets received", BOOT_SECONDS)
+    _, m = guest.expect(r"^([0-9a-f]{64})  /tmp/file$", 60)
+    assert m[1] == server.digest()
+    guest.expect("SCRIPT-DONE", 60)
+    assert guest.wait(20) == 0
+    assert base64.b64decode(server.posted) == server.data
+
+
+@pytest.mark.parametrize("option,why", [
+    ("tap,ifname=anynone0", "right to use"), ("tap,fd=0", "no tap interface"),
+    ("user,hostfwd=tcp:203.0.113.1:80-:80", "cannot forward"), ("wire", "wire")])
+def test_refused(anykvm_only, option, why):
+    """As a user without rights, and with what does not exist."""
+    argv = [machine.anykvm_path(), "run", "--engine", "soft", "--net", option]
+    if os.getuid() == 0:
+        argv = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *argv]
+    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    assert r.returncode == 1
+    assert why in r.stderr
