@@ -93,15 +93,6 @@ static int take_options(struct disk *d, struct props *p, struct block_options *o
 	return p->failed ? -1 : 0;
 }
 
-static void put_value(FILE *f, const char *value)
-{
-	for (; *value; value++) {
-		if (*value == ',')
-			fputc(',', f);
-		fputc(*value, f);
-	}
-}
-
 /* The text of the device: what this file did not take are its properties. */
 static int device_text(struct disk *d, struct props *p)
 {
@@ -112,13 +103,13 @@ static int device_text(struct disk *d, struct props *p)
 	if (!f)
 		return error("out of memory");
 	fprintf(f, "virtio-blk,drive=");
-	put_value(f, d->id);
+	props_print_value(f, d->id);
 	for (i = 0; i < p->count; i++) {
 		if (p->p[i].taken)
 			continue;
 		p->p[i].taken = true;
 		fprintf(f, ",%s=", p->p[i].key);
-		put_value(f, p->p[i].value);
+		props_print_value(f, p->p[i].value);
 	}
 	return fclose(f) ? error("out of memory") : 0;
 }

@@ -11,6 +11,7 @@
 
 #include "../backends/disk.h"
 #include "../backends/input.h"
+#include "../backends/net/net.h"
 #include "../backends/registry.h"
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
@@ -28,6 +29,7 @@
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
+#define NETS_MAX 16
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -42,6 +44,9 @@ struct run {
 	unsigned int ntraces;
 	const char *disks[DISKS_MAX];
 	unsigned int ndisks;
+	const char *nets[NETS_MAX];
+	unsigned int nnets;
+	bool no_net;
 
 	struct kvm kvm;
 	struct loop *loop;
@@ -101,6 +106,20 @@ static int set_disk(void *ctx, const char *value)
 	if (r->ndisks == DISKS_MAX)
 		return error("too many --disk options: at most %d", DISKS_MAX);
 	r->disks[r->ndisks++] = value;
+	return 0;
+}
+
+static int set_net(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (!strcmp(value, "none")) {
+		r->no_net = true;
+		return 0;
+	}
+	if (r->nnets == NETS_MAX)
+		return error("too many --net options: at most %d", NETS_MAX);
+	r->nets[r->nnets++] = value;
 	return 0;
 }
 
@@ -198,6 +217,12 @@ static const struct option_def options[] = {
 	  "snapshot=on: what is written vanishes with the machine\n"
 	  "cache=writeback|none|writethrough|directsync|unsafe\n"
 	  "if=none,id=ID: for a --device of your choice", set_disk },
+	{ "--net", "KIND[,K=V]...", "a network with a card for it; mac=ADDRESS sets the card's\n"
+	  "user (default): through this process, as 10.0.2.15; 10.0.2.2 is this host\n"
+	  "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  restrict=on  mtu=N\n"
+	  "tap,ifname=NAME or tap,fd=N: an interface of the host\n"
+	  "if=none,id=ID: for a --device of your choice\n"
+	  "none: no network", set_net },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
@@ -388,6 +413,22 @@ static int open_disks(struct run *r)
 	return 0;
 }
 
+/* Opens the networks, one for those who asked for nothing, and adds the cards. */
+static int open_nets(struct run *r)
+{
+	unsigned int i;
+
+	if (!r->nnets && !r->no_net)
+		r->nets[r->nnets++] = "user";
+	for (i = 0; i < r->nnets; i++) {
+		struct net *n = net_open(r->backends, r->loop, r->nets[i]);
+
+		if (!n || (n->device && set_device(r, n->device) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -411,7 +452,7 @@ static int set_up(struct run *r)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
-	if (open_disks(r) < 0)
+	if (open_disks(r) < 0 || open_nets(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
@@ -473,6 +514,8 @@ int command_run(int argc, char **argv)
 		       EXIT_USAGE;
 	if (!r.config.boot.kernel && r.config.boot.initrd)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
+	if (r.no_net && r.nnets)
+		return error("--net none is of no use with another --net"), EXIT_USAGE;
 	if (set_up(&r) == 0)
 		run_machine(&r);
 	tear_down(&r);

@@ -32,7 +32,7 @@ int props_add(struct props *p, const char *key, const char *value)
 	unsigned int i;
 
 	for (i = 0; i < p->count; i++)
-		if (!strcmp(p->p[i].key, key))
+		if (!strcmp(p->p[i].key, key) && (!p->repeatable || strcmp(p->repeatable, key)))
 			return error("%s: property '%s' is given twice", p->type, key);
 	if (p->count == PROPS_MAX)
 		return error("%s: too many properties", p->type);
@@ -44,9 +44,15 @@ int props_add(struct props *p, const char *key, const char *value)
 
 int props_parse(struct props *p, const char *text)
 {
+	return props_parse_lists(p, text, NULL);
+}
+
+int props_parse_lists(struct props *p, const char *text, const char *repeatable)
+{
 	char *item, *next, *value;
 
 	memset(p, 0, sizeof(*p));
+	p->repeatable = repeatable;
 	p->text = strdup(text);
 	if (!p->text)
 		return error("out of memory");
@@ -83,6 +89,18 @@ const char *props_string(struct props *p, const char *key, const char *fallback)
 			return p->p[i].value;
 		}
 	return fallback;
+}
+
+const char *props_next(struct props *p, const char *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->count; i++)
+		if (!p->p[i].taken && !strcmp(p->p[i].key, key)) {
+			p->p[i].taken = true;
+			return p->p[i].value;
+		}
+	return NULL;
 }
 
 static void wrong(struct props *p, const char *key, const char *value, const char *what)
@@ -170,6 +188,15 @@ void props_missing(struct props *p, const char *key, const char *what)
 {
 	error("%s needs %s=%s", p->type, key, what);
 	p->failed = true;
+}
+
+void props_print_value(FILE *f, const char *value)
+{
+	for (; *value; value++) {
+		if (*value == ',')
+			fputc(',', f);
+		fputc(*value, f);
+	}
 }
 
 int props_finish(struct props *p)

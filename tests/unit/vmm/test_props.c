@@ -60,11 +60,34 @@ static void test_refused(void **state)
 	refuse("d,");
 }
 
+static void test_lists(void **state)
+{
+	struct props p;
+	char text[16];
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(props_parse_lists(&p, "d,to=1,x=2,to=3,to", "to"), 0);
+	assert_string_equal(props_next(&p, "to"), "1");
+	assert_string_equal(props_next(&p, "to"), "3");
+	assert_int_equal(props_finish(&p), -1);
+	assert_string_equal(props_next(&p, "to"), "on");
+	assert_null(props_next(&p, "to"));
+	props_free(&p);
+	assert_int_equal(props_parse_lists(&p, "d,to=1,x=2,x=3", "to"), -1);
+	props_free(&p);
+	f = fmemopen(text, sizeof(text), "w");
+	props_print_value(f, "a,b,,");
+	fclose(f);
+	assert_string_equal(text, "a,,b,,,,");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
