@@ -58,7 +58,7 @@ def test_info():
 @pytest.mark.parametrize("args,mention", [
     (["frobnicate"], "frobnicate"),
     (["--frobnicate"], "--frobnicate"),
-    (["run"], "--kernel"),
+    (["run", "--initrd", "/dev/null"], "--kernel"),
     (["run", "--frobnicate"], "--frobnicate"),
     (["run", "--kernel"], "--kernel"),
     (["run", "--kernel", "/nonexistent/vmlinuz"], "/nonexistent/vmlinuz"),
