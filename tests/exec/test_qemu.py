@@ -15,9 +15,8 @@ def linux(kind, cpus, mode="commands"):
             "-append", f"console=ttyS0 anykvm.test={mode} anykvm.cpus={cpus}"]
 
 
-# QEMU 7.2 with the APIC in user space keeps a start-up interrupt pending that
-# comes to a CPU which runs already, and spins once that CPU halts; so there
-# only one CPU.
+# QEMU 7.2 never withdraws the start-up interrupt that its own local APIC has
+# delivered: the CPU's thread spins from its first HLT on. So there only one CPU.
 @pytest.mark.parametrize("kind,cpus,model", [
     ("pc", 2, "host"),
     ("q35", 4, "host"),
@@ -82,8 +81,7 @@ def test_boot_time(qemu, record_property):
     kvm, tcg = min(seconds["kvm"]), min(seconds["tcg"])
     record_property("QEMU boots Debian's cloud kernel to init",
                     f"{kvm:.2f} s with kvm on anykvm, {tcg:.2f} s with tcg")
-    # Hosts differ and are shared: what must not be is another order of magnitude.
-    assert kvm < 2 * tcg
+    assert kvm < 1.2 * tcg  # no slower, but for the noise of a shared host
 
 
 def test_quits(qemu):
