@@ -328,6 +328,14 @@ static void page_drop(struct vm *vm, struct code_page *cp, u32 off, u32 len)
 	forget_targets(vm);
 }
 
+/* A vCPU inside keeps cp from being freed; others may look at it under the lock only. */
+static bool may_overlap(const struct code_page *cp, u32 off, u32 len)
+{
+	bool inside = soft_running && soft_cpu(soft_running)->in_code;
+
+	return cp && (!inside || overlaps(cp, off, len));
+}
+
 void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)
 {
 	struct soft_vm *s = soft_vm(vm);
@@ -337,11 +345,11 @@ void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)
 		struct page_state *ps = state_in(slot, gpa);
 		struct code_page *cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_SEQ_CST) : NULL;
 
-		if (cp && overlaps(cp, off, n)) {
+		if (may_overlap(cp, off, n)) {
 			if (soft_running)
 				soft_cpu(soft_running)->stats.code_writes++;
 			soft_lock(s);
-			if (ps->code == cp)
+			if (ps->code == cp && overlaps(cp, off, n))
 				page_drop(vm, cp, off, n);
 			host_mutex_unlock(&s->lock);
 		}

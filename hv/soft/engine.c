@@ -47,11 +47,10 @@ _Static_assert(SOFT_LINK == 5 && SOFT_FAR == 15 && SOFT_GROUP == 16 &&
 void soft_lock(struct soft_vm *s)
 {
 	struct soft_cpu *c = soft_running ? soft_cpu(soft_running) : NULL;
-	/* While an event is delivered the vCPU is outside already. */
 	u32 inside = c ? __atomic_exchange_n(&c->in_code, 0, __ATOMIC_SEQ_CST) : 0;
 
 	host_mutex_lock(&s->lock);
-	if (inside)
+	if (inside)	/* and not when an event is delivered from outside */
 		__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 }
 
