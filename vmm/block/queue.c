@@ -383,15 +383,13 @@ static bool is_busy(struct block_queue *q, bool draining)
 
 void block_drain(struct block_queue *q)
 {
-	struct pollfd p[2] = { { q->wake, POLLIN, 0 }, { -1, POLLIN, 0 } };
+	struct pollfd p = { q->wake, POLLIN, 0 };
 
-	if (q->uring)
-		p[1].fd = uring_fd(q->uring);
 	while (is_busy(q, true)) {
 		release_held(q);
 		block_commit(q);
 		/* with a bound, as the loop's thread may take the event */
-		if (is_busy(q, true) && poll(p, 2, DRAIN_MS) > 0 && p[0].revents)
+		if (is_busy(q, true) && poll(&p, 1, DRAIN_MS) > 0)
 			take_wake(q);
 	}
 	is_busy(q, false);
@@ -409,15 +407,12 @@ struct block_queue *block_queue_new(struct block *b, struct loop *loop, unsigned
 	q->inline_writes = flags & BLOCK_QUEUE_INLINE;
 	pthread_mutex_init(&q->lock, NULL);
 	q->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	q->uring = uring_new();
-	if (q->wake >= 0 && loop) {
-		q->entry[0] = loop_add(loop, q->wake, POLLIN, on_event, q);
-		if (q->uring)
-			q->entry[1] = loop_add(loop, uring_fd(q->uring), POLLIN, on_event, q);
-	}
-	if (q->wake < 0 || (loop && (!q->entry[0] || (q->uring && !q->entry[1])))) {
-		error("cannot create a queue for the disk: %s",
-		      q->wake < 0 ? strerror(errno) : "the event loop is full");
+	if (q->wake >= 0)
+		q->uring = uring_new(q->wake);
+	if (q->wake >= 0 && loop)
+		q->entry = loop_add(loop, q->wake, POLLIN, on_event, q);
+	if (q->wake < 0 || (loop && !q->entry)) {
+		error("cannot create a queue for the disk: %s", strerror(errno));
 		block_queue_free(q);
 		return NULL;
 	}
@@ -428,8 +423,7 @@ void block_queue_free(struct block_queue *q)
 {
 	if (!q)
 		return;
-	loop_remove(q->entry[0]);
-	loop_remove(q->entry[1]);
+	loop_remove(q->entry);
 	uring_free(q->uring);
 	if (q->wake >= 0)
 		close(q->wake);

@@ -11,8 +11,8 @@ struct loop_entry;
 struct block_queue {
 	struct block *b;
 	bool inline_writes;
-	int wake;			/* eventfd: there are finished requests */
-	struct loop_entry *entry[2];
+	int wake;			/* eventfd: there are finished requests, or results */
+	struct loop_entry *entry;
 	pthread_mutex_t lock;		/* of all below */
 	struct uring *uring;		/* or NULL */
 	struct request_list finished;

@@ -4,6 +4,7 @@
  * that threads cost. What is in the page cache is read at once, by the call
  * that submits.
  */
+#include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static bool complete(struct io_uring *ring)
 	return ok;
 }
 
-struct uring *uring_new(void)
+struct uring *uring_new(int eventfd)
 {
 	const char *off = getenv("ANYKVM_IO_URING");
 	struct uring *u;
@@ -46,7 +47,8 @@ struct uring *uring_new(void)
 		return NULL;
 	}
 	/* without NODROP results could be lost, without STABLE vectors must be kept */
-	if (!(u->ring.features & IORING_FEAT_NODROP) || !complete(&u->ring)) {
+	if (!(u->ring.features & IORING_FEAT_NODROP) || !complete(&u->ring) ||
+	    io_uring_register_eventfd(&u->ring, eventfd) < 0) {
 		uring_free(u);
 		return NULL;
 	}
@@ -59,11 +61,6 @@ void uring_free(struct uring *u)
 		return;
 	io_uring_queue_exit(&u->ring);
 	free(u);
-}
-
-int uring_fd(const struct uring *u)
-{
-	return u->ring.ring_fd;
 }
 
 /* The pieces of a transfer in memory, in v if it is one, else allocated; their number. */
@@ -128,13 +125,16 @@ bool uring_add(struct uring *u, struct block_io *io)
 
 bool uring_submit(struct uring *u)
 {
-	while (io_uring_sq_ready(&u->ring)) {
-		int n = io_uring_submit(&u->ring);
+	int n = 1;
 
-		if (n <= 0 && n != -EINTR)
-			return false;
-	}
-	return true;
+	if (!io_uring_sq_ready(&u->ring))
+		return true;
+	/* whoever waits for the eventfd is not to be woken for what is done at once */
+	io_uring_cq_eventfd_toggle(&u->ring, false);
+	while (io_uring_sq_ready(&u->ring) && (n > 0 || n == -EINTR))
+		n = io_uring_submit(&u->ring);
+	io_uring_cq_eventfd_toggle(&u->ring, true);
+	return !io_uring_sq_ready(&u->ring);
 }
 
 struct block_io *uring_result(struct uring *u, int *result)

@@ -7,11 +7,13 @@
 
 struct uring;
 
-/* NULL when the host does not offer it, or $ANYKVM_IO_URING is 0. */
-struct uring *uring_new(void);
+/*
+ * NULL when the host does not offer it, or $ANYKVM_IO_URING is 0. The eventfd is
+ * signalled when results come, but for those that are there when uring_submit
+ * returns.
+ */
+struct uring *uring_new(int eventfd);
 void uring_free(struct uring *u);
-/* Readable for poll(2) when there are results. */
-int uring_fd(const struct uring *u);
 
 /* Prepares a transfer; false when there is no room or memory for it now. */
 bool uring_add(struct uring *u, struct block_io *io);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "../../../vmm/backends/loop.h"
@@ -257,16 +258,23 @@ static void run_all(void)
 	run("qemu-img create -f qcow2 -o cluster_size=8k disk 4M", "qcow2", BLOCK_NONE, 0);
 }
 
+static bool have_uring(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct uring *u = uring_new(fd);
+
+	if (!u)
+		print_message("no io_uring here\n");
+	uring_free(u);
+	close(fd);
+	return u;
+}
+
 static void by_uring(void **state)
 {
-	struct uring *u = uring_new();
-
 	(void)state;
-	if (!u) {
-		print_message("no io_uring here\n");
+	if (!have_uring())
 		skip();
-	}
-	uring_free(u);
 	chance_seed();
 	run_all();
 }
@@ -311,15 +319,13 @@ static void full_disk(void **state)
 	static u8 data[4096] __attribute__((aligned(4096))), now[4096];
 	struct iovec v = { data, sizeof(data) };
 	struct block_request r[2], flush = { .op = BLOCK_OP_FLUSH, .done = on_end };
-	struct uring *u = uring_new();
 	struct block_queue *q;
 	struct block *b;
 	unsigned int i;
 
 	(void)state;
-	if (!u)
+	if (!have_uring())
 		skip();
-	uring_free(u);
 	must("rm -f disk; qemu-img create -f raw disk 1M");
 	b = open_rw("disk");
 	q = block_queue_new(b, NULL, 0);
