@@ -58,7 +58,13 @@ def test_info():
 @pytest.mark.parametrize("args,mention", [
     (["frobnicate"], "frobnicate"),
     (["--frobnicate"], "--frobnicate"),
+    (["run", "--engine", "soft", "--machine", "micro"], "--kernel"),
+    (["run", "--machine", "vax"], "vax"),
     (["run", "--initrd", "/dev/null"], "--kernel"),
+    (["run", "--kernel", "/dev/null", "--firmware", "uefi"], "--firmware"),
+    (["run", "--engine", "soft", "--device", "teapot"], "teapot"),
+    (["run", "--engine", "soft", "--device", "virtio-rng,colour=red"], "colour"),
+    (["run", "--engine", "soft", "--device", "virtio-rng,addr=1f"], "1f"),
     (["run", "--frobnicate"], "--frobnicate"),
     (["run", "--kernel"], "--kernel"),
     (["run", "--kernel", "/nonexistent/vmlinuz"], "/nonexistent/vmlinuz"),
