@@ -239,3 +239,29 @@ def test_refused(anykvm_only, option, why):
     r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
     assert r.returncode == 1
     assert why in r.stderr
+
+
+def test_two_machines(boot, anykvm_only, tmp_path):
+    """A wire between two machines; what one sends the other has."""
+    wire = tmp_path / "wire"
+    script = """
+ip link set eth0 up
+ip addr add 10.99.0.%d/24 dev eth0
+echo UP
+%s
+echo SCRIPT-DONE
+"""
+    one = boot(script=script % (1, "nc -l -p 99 | sha256sum"),
+               modules=["virtio_pci", "virtio_net"], extra=["--net", f"unix,path={wire},listen=on"])
+    one.expect("^UP$", BOOT_SECONDS)
+    two = boot(script=script % (2, "sleep 1; head -c 4000000 /dev/urandom >/tmp/f; sha256sum /tmp/f; "
+                                   "ping -c 2 10.99.0.1 | tail -n 2; nc 10.99.0.1 99 </tmp/f"),
+               modules=["virtio_pci", "virtio_net"], extra=["--net", f"unix,path={wire}"])
+    _, sent = two.expect("^([0-9a-f]{64})  /tmp/f", BOOT_SECONDS)
+    two.expect("2 packets received", 20)
+    _, got = one.expect("^([0-9a-f]{64})  -", 30)
+    assert got[1] == sent[1]
+    for guest in (one, two):
+        guest.expect("SCRIPT-DONE", 10)
+        assert guest.wait(20) == 0
+    assert not wire.exists()

@@ -248,7 +248,9 @@ static struct net *open_kind(struct loop *l, struct props *p)
 		return net_user_open(l, p);
 	if (!strcmp(p->type, "tap"))
 		return net_tap_open(l, p);
-	error("--net takes user, tap or none, not '%s'", p->type);
+	if (!strcmp(p->type, "unix"))
+		return net_link_open(l, p);
+	error("--net takes user, tap, unix or none, not '%s'", p->type);
 	return NULL;
 }
 
