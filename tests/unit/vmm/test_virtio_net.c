@@ -208,7 +208,7 @@ static void test_send_outside(void **state)
 	assert_int_equal(out.frames, 0);
 }
 
-/* --- frames to the driver -------------------------------------------------------------- */
+/* --- frames to the driver ------------------------------------------------------------ */
 
 static u8 wire[NET_FRAME_MAX];
 
@@ -340,7 +340,7 @@ static void test_bad_buffers(void **state)
 	assert_true(broken());
 }
 
-/* --- the control queue --------------------------------------------------------------------- */
+/* --- the control queue --------------------------------------------------------------- */
 
 /* A command: its status. */
 static u8 command(const void *data, u32 len)
@@ -402,7 +402,8 @@ static void test_bad_commands(void **state)
 {
 	static const char bad[][11] = {
 		"\0\0", "\1\1\2\0\0", "\1\1\2\0\0\0\0\2\0", "\1\0\1\0\0\0", "\1\0\377\377\377\377",
-		"\1\0\0\0\0\0\0\0\0", "\1\0\0\0\0\0\377\377\377\177", "\5\0\1", "\1\7\1", "\377\377\1",
+		"\1\0\0\0\0\0\0\0\0", "\1\0\0\0\0\0\377\377\377\177", "\5\0\1",
+		"\1\7\1", "\377\377\1",
 		"\4\0\1\0",
 	};
 	static const u8 len[] = { 2, 5, 9, 8, 6, 9, 10, 3, 3, 3, 4 };
@@ -422,7 +423,7 @@ static void test_bad_commands(void **state)
 	assert_true(broken());
 }
 
-/* --- anything ----------------------------------------------------------------------------------- */
+/* --- anything ------------------------------------------------------------------------ */
 
 static u32 seed = 7;
 
@@ -462,7 +463,7 @@ static void test_random(void **state)
 	}
 }
 
-/* --- the rest ------------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------------------ */
 
 static void test_properties(void **state)
 {
@@ -536,7 +537,8 @@ static void test_hostfwd(void **state)
 static void test_open(void **state)
 {
 	static const char *const bad[] = { "", "wire", "user,mtu=1", "user,hostfwd=tcp:1",
-		"user,restrict=maybe", "user,id=n", "user,if=none,x=y", "tap", "tap,ifname=a,fd=3", "unix",
+		"user,restrict=maybe", "user,id=n", "user,if=none,x=y", "tap", "tap,ifname=a,fd=3",
+		"unix",
 		"unix,path=/nonexistent/socket", "unix,path=/nonexistent/socket,listen=on",
 		"tap,fd=999", "tap,ifname=a-name-that-is-too-long", "user,id=a,id=b" };
 	u8 arp[42] = { 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
@@ -640,7 +642,8 @@ int main(void)
 		TEST(test_send), TEST(test_send_refused), TEST(test_send_outside),
 		TEST(test_receive), TEST(test_merge), TEST(test_flood), TEST(test_bad_buffers),
 		TEST(test_filter), TEST(test_bad_commands), TEST(test_random),
-		TEST(test_properties), TEST(test_checksum), TEST(test_hostfwd), TEST(test_open), TEST(test_link),
+		TEST(test_properties), TEST(test_checksum), TEST(test_hostfwd), TEST(test_open),
+		TEST(test_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ struct link {
 	u8 out[PREFIX + NET_FRAME_MAX];
 };
 
-/* --- the connection: under the lock ---------------------------------------------------- */
+/* --- the connection: under the lock -------------------------------------------------- */
 
 /* On the loop's thread, which therefore does not wait for its own callback. */
 static void hang_up(struct link *k)
@@ -217,7 +217,7 @@ static const struct net_ops ops = {
 	.destroy = destroy,
 };
 
-/* --- making it ------------------------------------------------------------------------------ */
+/* --- making it ----------------------------------------------------------------------- */
 
 static int listen_on(struct link *k, int fd, const struct sockaddr_un *a)
 {

@@ -27,7 +27,7 @@ void net_init(struct net *n, const struct net_ops *ops)
 	pthread_mutex_init(&n->lock, NULL);
 }
 
-/* --- frames to the card --------------------------------------------------------------- */
+/* --- frames to the card -------------------------------------------------------------- */
 
 static void drop_first(struct net *n)
 {
@@ -86,7 +86,7 @@ void net_ready(struct net *n)
 	net_unlock(n);
 }
 
-/* --- frames from the card ------------------------------------------------------------- */
+/* --- frames from the card ------------------------------------------------------------ */
 
 void net_send(struct net *n, const struct net_header *h, const struct iovec *iov, int count,
 	      size_t len)
@@ -136,7 +136,7 @@ void net_connect(struct net *n, const struct net_front *front, unsigned int offl
 	net_unlock(n);
 }
 
-/* --- checksums ------------------------------------------------------------------------ */
+/* --- checksums ----------------------------------------------------------------------- */
 
 /* The ones' complement sum of RFC 1071, of words as they lie in memory. */
 static u16 sum(const u8 *p, size_t len)
@@ -171,7 +171,7 @@ bool net_checksum(const struct net_header *h, u8 *frame, size_t len)
 	return true;
 }
 
-/* --- opening ---------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------- */
 
 static void net_free(void *backend)
 {
