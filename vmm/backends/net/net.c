@@ -223,22 +223,16 @@ static int choose_id(struct net *n, struct registry *r, const char *given)
  * The address of the card: behind libslirp nobody else sees it, and a guest
  * finds the same one every time; elsewhere two machines must not share one.
  */
-static int choose_mac(struct net *n, struct registry *r, bool alone)
+static int choose_mac(struct net *n, bool alone)
 {
 	static const u8 first[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
-	char id[32];
-	unsigned int i;
+	static u8 count;
 
 	memcpy(n->mac, first, sizeof(first));
-	if (!alone && getrandom(n->mac + 3, 3, 0) != 3)
-		return error("no random numbers for the network's address");
-	for (i = 0; alone && i < 0xff - 0x56; i++) {
-		snprintf(id, sizeof(id), "net%u", i);
-		if (!registry_find(r, "net", id))
-			break;
-	}
 	if (alone)
-		n->mac[5] = (u8)(n->mac[5] + i);
+		n->mac[5] = (u8)(n->mac[5] + count++);
+	else if (getrandom(n->mac + 3, 3, 0) != 3)
+		return error("no random numbers for the network's address");
 	return 0;
 }
 
@@ -266,7 +260,7 @@ struct net *net_open(struct registry *r, struct loop *l, const char *text)
 	if (n) {
 		show = props_choice(&p, "if", 0, interfaces) == 0;
 		ok = choose_id(n, r, props_string(&p, "id", NULL)) == 0 &&
-			choose_mac(n, r, !strcmp(p.type, "user")) == 0 &&
+			choose_mac(n, !strcmp(p.type, "user")) == 0 &&
 			(!show || device_text(n, &p) == 0) && props_finish(&p) == 0 &&
 			registry_add(r, "net", n->id, n, net_free) == 0;
 	}
