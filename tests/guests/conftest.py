@@ -36,9 +36,9 @@ def boot(runner, tmp_path):
     guests = []
 
     def start(kernel="cloud", mode=None, cpus=1, memory=512, append="", reboot=False, tty=False,
-              extra=(), modules=(), script=None):
+              extra=(), modules=(), script=None, tree=None):
         """extra: more options of the runner; modules: of the kernel, loaded by
-        init; script: what mode="script" runs."""
+        init; script: what mode="script" runs; tree: a directory that its files come with."""
         files = []
         if script is not None:
             path = tmp_path / "test.sh"
@@ -46,7 +46,8 @@ def boot(runner, tmp_path):
             files = [(path, "test.sh")]
             mode = mode or "script"
         arch = images.kernel_arch(kernel)
-        initrd = images.initrd(arch, files, kernel_modules=(kernel, modules) if modules else None)
+        initrd = images.initrd(arch, files, tree=tree,
+                               kernel_modules=(kernel, modules) if modules else None)
         words = ["console=ttyS0", append]
         if mode:
             words.append(f"anykvm.test={mode} anykvm.cpus={cpus}")

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+import images
 import machine
 import pytest
 
@@ -239,3 +240,65 @@ def test_refused(anykvm_only, option, why):
     r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
     assert r.returncode == 1
     assert why in r.stderr
+
+
+def test_two_machines(boot, anykvm_only, tmp_path):
+    """A wire between two machines; what one sends the other has."""
+    wire = tmp_path / "wire"
+    script = """
+ip link set eth0 up
+ip addr add 10.99.0.%d/24 dev eth0
+echo UP
+%s
+echo SCRIPT-DONE
+"""
+    one = boot(script=script % (1, "nc -l -p 99 | sha256sum"),
+               modules=["virtio_pci", "virtio_net"], extra=["--net", f"unix,path={wire},listen=on"])
+    one.expect("^UP$", BOOT_SECONDS)
+    two = boot(script=script % (2, "sleep 1; head -c 4000000 /dev/urandom >/tmp/f\n"
+                                   "sha256sum /tmp/f\nping -c 2 10.99.0.1 | tail -n 2; nc 10.99.0.1 99 </tmp/f"),
+               modules=["virtio_pci", "virtio_net"], extra=["--net", f"unix,path={wire}"])
+    _, sent = two.expect("^([0-9a-f]{64})  /tmp/f", BOOT_SECONDS)
+    two.expect("2 packets received", 20)
+    _, got = one.expect("^([0-9a-f]{64})  -", 30)
+    assert got[1] == sent[1]
+    for guest in (one, two):
+        guest.expect("SCRIPT-DONE", 10)
+        assert guest.wait(20) == 0
+    assert not wire.exists()
+
+
+def test_iperf3(boot, anykvm_only, record_property):
+    """Both ways over user networking, with a server on the host's loopback."""
+    tree = images.userland(["iperf3"])
+    port = free_port()
+    libraries = f"{tree}/usr/lib/x86_64-linux-gnu:{tree}/lib/x86_64-linux-gnu"
+    server = subprocess.Popen([tree / "usr/bin/iperf3", "-s", "-p", str(port), "-B", "127.0.0.1"],
+                              env={"LD_LIBRARY_PATH": libraries}, stdout=subprocess.DEVNULL)
+    script = DHCP + f"""
+iperf3 -c 10.0.2.2 -p {port} -t 2 -f m
+iperf3 -c 10.0.2.2 -p {port} -t 2 -f m -R
+echo SCRIPT-DONE
+"""
+    try:
+        guest = boot(script=script, modules=["virtio_pci", "virtio_net"], tree=tree,
+                     extra=["--net", "user"])
+        for name in ("from the guest", "to the guest"):
+            _, m = guest.expect(r"(\S+) Mbits/sec +receiver", BOOT_SECONDS)
+            assert float(m[1]) > 100
+            record_property(f"iperf3 {name}", f"{m[1]} Mbit/s")
+        guest.expect("SCRIPT-DONE", 10)
+        assert guest.wait(20) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_reboots(boot, anykvm_only):
+    """The network is there again after a reset, and the driver finds it as it was."""
+    script = DHCP + "echo REBOOT\nreboot -f\n"
+    guest = boot(script=script, modules=["virtio_pci", "virtio_net"], reboot=True)
+    for _ in range(3):
+        guest.expect("^CARD eth0 52:54:00:12:34:56$", BOOT_SECONDS)
+        guest.expect(r"^DHCP 10\.0\.2\.15", 20)
+        guest.expect("^REBOOT$", 10)

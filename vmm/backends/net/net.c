@@ -27,7 +27,7 @@ void net_init(struct net *n, const struct net_ops *ops)
 	pthread_mutex_init(&n->lock, NULL);
 }
 
-/* --- frames to the card --------------------------------------------------------------- */
+/* --- frames to the card -------------------------------------------------------------- */
 
 static void drop_first(struct net *n)
 {
@@ -86,7 +86,7 @@ void net_ready(struct net *n)
 	net_unlock(n);
 }
 
-/* --- frames from the card ------------------------------------------------------------- */
+/* --- frames from the card ------------------------------------------------------------ */
 
 void net_send(struct net *n, const struct net_header *h, const struct iovec *iov, int count,
 	      size_t len)
@@ -136,7 +136,7 @@ void net_connect(struct net *n, const struct net_front *front, unsigned int offl
 	net_unlock(n);
 }
 
-/* --- checksums ------------------------------------------------------------------------ */
+/* --- checksums ----------------------------------------------------------------------- */
 
 /* The ones' complement sum of RFC 1071, of words as they lie in memory. */
 static u16 sum(const u8 *p, size_t len)
@@ -171,7 +171,7 @@ bool net_checksum(const struct net_header *h, u8 *frame, size_t len)
 	return true;
 }
 
-/* --- opening ---------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------- */
 
 static void net_free(void *backend)
 {
@@ -223,22 +223,16 @@ static int choose_id(struct net *n, struct registry *r, const char *given)
  * The address of the card: behind libslirp nobody else sees it, and a guest
  * finds the same one every time; elsewhere two machines must not share one.
  */
-static int choose_mac(struct net *n, struct registry *r, bool alone)
+static int choose_mac(struct net *n, bool alone)
 {
 	static const u8 first[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
-	char id[32];
-	unsigned int i;
+	static u8 count;
 
 	memcpy(n->mac, first, sizeof(first));
-	if (!alone && getrandom(n->mac + 3, 3, 0) != 3)
-		return error("no random numbers for the network's address");
-	for (i = 0; alone && i < 0xff - 0x56; i++) {
-		snprintf(id, sizeof(id), "net%u", i);
-		if (!registry_find(r, "net", id))
-			break;
-	}
 	if (alone)
-		n->mac[5] = (u8)(n->mac[5] + i);
+		n->mac[5] = (u8)(n->mac[5] + count++);
+	else if (getrandom(n->mac + 3, 3, 0) != 3)
+		return error("no random numbers for the network's address");
 	return 0;
 }
 
@@ -248,7 +242,9 @@ static struct net *open_kind(struct loop *l, struct props *p)
 		return net_user_open(l, p);
 	if (!strcmp(p->type, "tap"))
 		return net_tap_open(l, p);
-	error("--net takes user, tap or none, not '%s'", p->type);
+	if (!strcmp(p->type, "unix"))
+		return net_link_open(l, p);
+	error("--net takes user, tap, unix or none, not '%s'", p->type);
 	return NULL;
 }
 
@@ -264,7 +260,7 @@ struct net *net_open(struct registry *r, struct loop *l, const char *text)
 	if (n) {
 		show = props_choice(&p, "if", 0, interfaces) == 0;
 		ok = choose_id(n, r, props_string(&p, "id", NULL)) == 0 &&
-			choose_mac(n, r, !strcmp(p.type, "user")) == 0 &&
+			choose_mac(n, !strcmp(p.type, "user")) == 0 &&
 			(!show || device_text(n, &p) == 0) && props_finish(&p) == 0 &&
 			registry_add(r, "net", n->id, n, net_free) == 0;
 	}

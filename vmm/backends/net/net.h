@@ -97,6 +97,7 @@ struct net {
  * Opens a network by the text of a --net option and adds it to the registry:
  *	user[,hostfwd=...][,restrict=on][,mtu=N]
  *	tap[,ifname=NAME|,fd=N]
+ *	unix,path=PATH[,listen=on]
  * each with [,id=][,if=virtio|none]; what it does not know becomes a property
  * of the device. NULL after an error line.
  */
@@ -130,6 +131,7 @@ bool net_checksum(const struct net_header *h, u8 *frame, size_t len);
 
 /* Each takes its properties; NULL after an error line. */
 struct net *net_user_open(struct loop *l, struct props *p);
+struct net *net_link_open(struct loop *l, struct props *p);
 struct net *net_tap_open(struct loop *l, struct props *p);
 
 #endif

@@ -64,7 +64,7 @@ struct user_timer {
 	void *arg;
 };
 
-/* --- what is watched ------------------------------------------------------------------- */
+/* --- what is watched ----------------------------------------------------------------- */
 
 static u32 to_epoll(int events)
 {
@@ -75,8 +75,8 @@ static u32 to_epoll(int events)
 static int from_epoll(u32 events)
 {
 	return (events & EPOLLIN ? SLIRP_POLL_IN : 0) | (events & EPOLLOUT ? SLIRP_POLL_OUT : 0) |
-		(events & EPOLLPRI ? SLIRP_POLL_PRI : 0) | (events & EPOLLERR ? SLIRP_POLL_ERR : 0) |
-		(events & EPOLLHUP ? SLIRP_POLL_HUP : 0);
+		(events & EPOLLPRI ? SLIRP_POLL_PRI : 0) |
+		(events & EPOLLERR ? SLIRP_POLL_ERR : 0) | (events & EPOLLHUP ? SLIRP_POLL_HUP : 0);
 }
 
 static void forget(struct user *u, int fd)
@@ -208,7 +208,7 @@ static void on_timer(void *arg)
 	net_unlock(&u->n);
 }
 
-/* --- what libslirp asks for ----------------------------------------------------------------- */
+/* --- what libslirp asks for ---------------------------------------------------------- */
 
 /* Its checksums are whole, and nothing between it and the guest can spoil them. */
 static ssize_t send_packet(const void *buf, size_t len, void *opaque)
@@ -299,7 +299,7 @@ static const SlirpCb callbacks = {
 	.notify = notified,
 };
 
-/* --- what the card asks for -------------------------------------------------------------------- */
+/* --- what the card asks for ---------------------------------------------------------- */
 
 /*
  * libslirp takes TCP segments of any size, so what the guest would have cut
@@ -339,7 +339,7 @@ static const struct net_ops ops = {
 	.destroy = destroy,
 };
 
-/* --- making it ------------------------------------------------------------------------------------- */
+/* --- making it ----------------------------------------------------------------------- */
 
 static struct in_addr ip(const char *text)
 {

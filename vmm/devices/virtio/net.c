@@ -33,11 +33,11 @@ unsigned int net_card_offloads(u64 f)
 {
 	if (!(f & NET_F_GUEST_CSUM))
 		return 0;
-	return NET_CSUM | (f & NET_F_GUEST_TSO4 ? NET_TSO4 : 0) | (f & NET_F_GUEST_TSO6 ? NET_TSO6 : 0) |
-		(f & NET_F_GUEST_ECN ? NET_ECN : 0);
+	return NET_CSUM | (f & NET_F_GUEST_TSO4 ? NET_TSO4 : 0) |
+		(f & NET_F_GUEST_TSO6 ? NET_TSO6 : 0) | (f & NET_F_GUEST_ECN ? NET_ECN : 0);
 }
 
-/* --- frames to the driver: under the network's lock ---------------------------------------- */
+/* --- frames to the driver: under the network's lock ---------------------------------- */
 
 /* The chains that one frame takes; only the first one's memory is needed again. */
 struct landing {
@@ -120,7 +120,7 @@ static bool receive(void *front, const struct net_header *h, const u8 *frame, si
 	return r;
 }
 
-/* --- frames of the driver ----------------------------------------------------------------------- */
+/* --- frames of the driver ------------------------------------------------------------ */
 
 /* Sends what is in a chain; a frame that asks for what was not agreed on is lost. */
 static void transmit(struct net_card *c, const struct virtq_chain *chain)
@@ -172,7 +172,7 @@ static void notify(struct virtio_device *v, unsigned int queue)
 		net_card_control(c);
 }
 
-/* --- the life of a driver ------------------------------------------------------------------------ */
+/* --- the life of a driver ------------------------------------------------------------ */
 
 static void start(struct virtio_device *v)
 {
@@ -204,7 +204,7 @@ static const struct virtio_ops ops = {
 	.stop = stop,
 };
 
-/* --- making it -------------------------------------------------------------------------------------- */
+/* --- making it ----------------------------------------------------------------------- */
 
 static void destroy(struct device *d)
 {
@@ -218,7 +218,8 @@ static void destroy(struct device *d)
 
 static u64 features(const struct net *n)
 {
-	u64 f = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF | NET_F_CTRL_VQ | NET_F_CTRL_RX | NET_F_CTRL_MAC_ADDR;
+	u64 f = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF | NET_F_CTRL_VQ |
+		NET_F_CTRL_RX | NET_F_CTRL_MAC_ADDR;
 
 	if (n->mtu != NET_MTU)
 		f |= NET_F_MTU;

@@ -21,7 +21,7 @@ struct command {
 	u8 class, command;
 };
 
-/* --- the filter: under the network's lock ------------------------------------------------ */
+/* --- the filter: under the network's lock -------------------------------------------- */
 
 void net_filter_reset(struct net_card *c)
 {
@@ -73,7 +73,7 @@ static u64 read_table(const struct virtq_chain *c, u64 at, struct mac_table *t)
 	return at + (u64)count * MAC_BYTES;
 }
 
-/* --- commands ----------------------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------------------ */
 
 static bool set_tables(struct net_card *c, const struct virtq_chain *chain)
 {
