@@ -25,6 +25,9 @@ static const struct command {
 	{ "run", "boot a kernel in a virtual machine", command_run, help_run },
 	{ "exec", "run a program that uses /dev/kvm, such as QEMU", command_exec, help_exec },
 	{ "image", "make, convert, check and resize disk images", command_image, help_image },
+	{ "ps", "list the running machines", command_ps, help_ps },
+	{ "stop", "shut a running machine down", command_stop, help_stop },
+	{ "qmp", "have a running machine execute a QMP command", command_qmp, help_qmp },
 	{ "info", "tell what this host offers and which engine would be used", command_info,
 	  help_info },
 };

@@ -15,6 +15,8 @@
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
 #include "../boot/firmware.h"
+#include "../control/address.h"
+#include "../control/control.h"
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
@@ -43,12 +45,15 @@ struct run {
 	const char *disks[DISKS_MAX];
 	unsigned int ndisks;
 
+	struct control_config control_config;
+
 	struct kvm kvm;
 	struct loop *loop;
 	struct registry *backends;
 	struct input *input;
 	struct signals *signals;
 	struct terminal *terminal;
+	struct control *control;
 	struct timer *sampler;
 	struct timer *refreshed;	/* runs when the statistics are wanted */
 	struct machine *machine;	/* NULL between two */
@@ -169,6 +174,21 @@ static int set_debug_port(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_name(void *ctx, const char *value)
+{
+	if (!address_name_ok(value))
+		return error("--name takes at most %d letters, digits, '.', '_', '+' and '-', which "
+			     "are no number, not '%s'", ADDRESS_NAME_MAX, value);
+	((struct run *)ctx)->control_config.name = value;
+	return 0;
+}
+
+static int set_qmp(void *ctx, const char *value)
+{
+	((struct run *)ctx)->control_config.path = value;
+	return 0;
+}
+
 static int set_stats(void *ctx, const char *value)
 {
 	(void)value;
@@ -206,6 +226,9 @@ static const struct option_def options[] = {
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
 	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
+	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
+	  set_name },
+	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
 	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
 	{ "--debug-port", NULL, "print what the guest writes to ports 0x402 and 0xe9",
 	  set_debug_port },
@@ -331,8 +354,8 @@ static void on_full_disk(void *ctx, bool full)
 {
 	struct run *r = ctx;
 
-	if (r->machine)
-		machine_pause(r->machine, full);
+	if (r->control)
+		control_full_disk(r->control, full);
 }
 
 /* --- running ------------------------------------------------------------------------- */
@@ -345,6 +368,7 @@ static enum machine_end run_once(struct run *r)
 	r->machine = machine_new(&r->kvm, &r->config, r->loop, terminal_chardev(r->terminal));
 	if (!r->machine)
 		return end;
+	control_start(r->control, r->machine);
 	terminal_raw();
 	terminal_hurry(r->terminal, false);
 	if (machine_start(r->machine) < 0)
@@ -367,10 +391,14 @@ static enum machine_end run_once(struct run *r)
 static void run_machine(struct run *r)
 {
 	enum machine_end end;
+	bool again, signal;
 
 	do {
 		end = run_once(r);
-	} while (end == MACHINE_RESET && !r->no_reboot && !signals_received(r->signals));
+		signal = signals_received(r->signals);
+		again = end == MACHINE_RESET && !r->no_reboot && !signal;
+		control_end(r->control, end, again, signal);
+	} while (again);
 	r->status = end == MACHINE_FAILED || end == MACHINE_RUNNING;
 }
 
@@ -416,6 +444,9 @@ static int set_up(struct run *r)
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->control = control_new(r->loop, &r->control_config);
+	if (!r->control)
+		return -1;
 	r->refreshed = timer_new(r->loop, on_refreshed, r);
 	if (!r->refreshed)
 		return error("cannot create a timer");
@@ -434,6 +465,7 @@ static int set_up(struct run *r)
 static void tear_down(struct run *r)
 {
 	terminal_free(r->terminal);
+	control_free(r->control);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
 	timer_free(r->refreshed);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The commands of QMP that there are. */
+#ifndef VMM_CONTROL_COMMANDS_H
+#define VMM_CONTROL_COMMANDS_H
+
+#include "qmp.h"
+
+/* How a command ended. */
+struct qmp_error {
+	bool not_found;			/* of the class CommandNotFound */
+	char desc[192];
+	void (*after)(void *ctx);	/* of a success: to be called when the answer is sent */
+};
+
+struct qmp_command {
+	const char *name;
+	const char *argument;		/* the one it may have, or NULL */
+	/* The value, or NULL after qmp_fail */
+	json_t *(*run)(struct qmp *q, json_t *arguments, struct qmp_error *e);
+};
+
+/* NULL when there is none of this name. */
+const struct qmp_command *commands_find(const char *name);
+/* What query-version answers. */
+json_t *commands_version(void);
+
+/* Notes the error; NULL. */
+void *qmp_fail(struct qmp_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
