@@ -18,7 +18,7 @@
 #include "../error.h"
 #include "address.h"
 
-#define BACKLOG 16
+#define BACKLOG 64
 #define LOCK_TRIES 100
 #define LOCK_US 10000
 

@@ -15,6 +15,8 @@
 #include "address.h"
 #include "client.h"
 
+#define RETRY_US 10000
+
 /* 0 when fd has the event, -ETIMEDOUT at the deadline. */
 static int wait_for(int fd, short events, u64 deadline)
 {
@@ -129,7 +131,9 @@ int client_open(struct client_qmp *c, const char *path, u64 deadline)
 	int err;
 
 	memset(c, 0, sizeof(*c));
-	c->fd = address_connect(path, &c->pid);
+	/* EAGAIN: too many are waiting to be let in */
+	while ((c->fd = address_connect(path, &c->pid)) == -EAGAIN && monotonic_ns() < deadline)
+		usleep(RETRY_US);
 	if (c->fd < 0)
 		return c->fd;
 	value = next_with(c, "QMP", deadline, &err);
