@@ -236,7 +236,8 @@ def test_sockets_that_cannot_be(ticking, tmp_path):
     file.write_text("kept")
     for option, value, mention in (
             ("--qmp", path, "taken"), ("--name", "one", "taken"), ("--qmp", file, "not a socket"),
-            ("--qmp", tmp_path / ("x" * 110), "too long"), ("--qmp", tmp_path / "no" / "s", "no/s")):
+            ("--qmp", tmp_path / ("x" * 110), "too long"),
+            ("--qmp", tmp_path / "no" / "s", "no/s")):
         r = anykvm(*machine.command("anykvm", "/boot/none")[1:], option, value)
         assert r.returncode == 1
         assert len(r.stderr.splitlines()) == 1 and mention in r.stderr
