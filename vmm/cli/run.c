@@ -52,6 +52,8 @@ struct run {
 
 	struct control_config control_config;
 
+	struct control_config control_config;
+
 	struct kvm kvm;
 	struct loop *loop;
 	struct registry *backends;
