@@ -52,8 +52,6 @@ struct run {
 
 	struct control_config control_config;
 
-	struct control_config control_config;
-
 	struct kvm kvm;
 	struct loop *loop;
 	struct registry *backends;
