@@ -3,7 +3,8 @@
  * Which requests may be under way together. Those that may change where data
  * lies are alone on their range, rounded to the image's granularity; so a
  * cluster is never given away under a transfer, and none is allocated twice.
- * Who has to wait is run by the pool, in the order of arrival where ranges meet.
+ * Who has to wait is run by the pool, in the order of arrival where ranges meet;
+ * a write that waits is alone then, as nobody looks where its data lies before.
  */
 #include "image.h"
 
@@ -89,6 +90,9 @@ bool track(struct block *b, struct block_request *r, bool exclusive)
 	set_range(b, r, exclusive);
 	pthread_mutex_lock(&b->lock);
 	free = !meets_any(&b->active, r, NULL) && !meets_any(&b->waiting, r, NULL);
+	/* it will go the blocking way, which may allocate */
+	if (!free && r->op == BLOCK_OP_WRITE)
+		set_range(b, r, true);
 	list_add(free ? &b->active : &b->waiting, r);
 	pthread_mutex_unlock(&b->lock);
 	return free;
