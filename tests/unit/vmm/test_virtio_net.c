@@ -397,7 +397,7 @@ static void test_filter(void **state)
 
 static void test_bad_commands(void **state)
 {
-	static const char *const bad[] = {
+	static const char bad[][12] = {
 		"\0\0", "\1\1\2\0\0", "\1\1\2\0\0\0\0\2\0", "\1\0\1\0\0\0", "\1\0\377\377\377\377",
 		"\1\0\0\0\0\0\0\0\0", "\1\0\0\0\0\0\377\377\377\177", "\5\0\1", "\1\7\1", "\377\377\1",
 		"\4\0\1\0",
