@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Registers through the API beyond the plain ones: PAE's page-directory
- * pointers, extended state, and the caller's own control words, which a guest
- * must not leave changed.
+ * pointers, translations that another CPU wants gone, extended state, and the
+ * caller's own control words, which a guest must not leave changed.
  */
 #include "guest16.h"
 
@@ -87,6 +87,42 @@ static void test_pdptrs(void **state)
 	guest16_end();
 }
 
+/* --- another CPU's TLB flush ------------------------------------------------------------- */
+
+#define STEAL_TIME 0x4b564d03
+#define AREA 0x7000u
+#define PREEMPTED 16u		/* offset in struct kvm_steal_time */
+
+/* The dword at 0x3000 to EAX; out %al, $0x11; again. */
+static const unsigned char reads_again[] = { 0xa1, 0x00, 0x30, 0x00, 0x00, 0xe6, 0x11, 0xeb, 0xf7 };
+
+/* While a CPU does not run, others ask for a flush in its steal time (PV TLB flush). */
+static void test_pv_flush(void **state)
+{
+	uint64_t *pte;
+	struct kvm_sregs2 s;
+
+	(void)state;
+	guest16(CHIPS_NONE, NULL);
+	memcpy(memory + ENTRY, reads_again, sizeof(reads_again));
+	memory[0x3000] = 0x33;
+	memory[0x6000] = 0x66;
+	tables(0x11000, 0x12000, false);
+	((uint64_t *)(memory + 0x10000))[0] = 0x11000 | PTE_P;
+	pte = (uint64_t *)(memory + 0x12000) + 3;
+	pae(&s);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_SET_SREGS2, &s), 0);
+	set_regs(ENTRY, 0);
+	set_msr(STEAL_TIME, AREA | 1, 1);
+	assert_int_equal(run_to_out(0x11), 0x33);
+	assert_int_equal(memory[AREA + PREEMPTED], 1);
+	*pte = 0x6003;
+	memory[AREA + PREEMPTED] |= 2;
+	assert_int_equal(run_to_out(0x11), 0x66);
+	assert_int_equal(memory[AREA + PREEMPTED], 1);
+	guest16_end();
+}
+
 /* --- extended state ------------------------------------------------------------------------ */
 
 #define XMM0 160u		/* offsets in the XSAVE area */
@@ -167,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pdptrs),
+		cmocka_unit_test(test_pv_flush),
 		cmocka_unit_test(test_xsave2),
 		cmocka_unit_test(test_control_words),
 	};

@@ -101,10 +101,12 @@ static int write_counts(struct file *f, const struct layout *l)
 
 static u8 *put(u8 *p, u64 v, unsigned int bytes)
 {
-	unsigned int i;
+	unsigned int i, shift = bytes * 8;
 
-	for (i = 0; i < bytes; i++)
-		p[i] = (u8)(v >> 8 * (bytes - 1 - i));
+	for (i = 0; i < bytes; i++) {
+		shift -= 8;
+		p[i] = shift < 64 ? (u8)(v >> shift) : 0;
+	}
 	return p + bytes;
 }
 
