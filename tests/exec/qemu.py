@@ -22,9 +22,10 @@ class Qemu(machine.Guest):
         self.dir = Path(tempfile.mkdtemp(prefix="anykvm-qemu-"))
         self._qmp = None
         self.commands = 0
-        argv = [*launcher, QEMU, "-accel", accel, "-nodefaults", "-no-user-config", "-display",
-                "none", "-chardev", "stdio,id=console,signal=off", "-qmp",
-                f"unix:{self.dir}/qmp,server=on,wait=off"]
+        # Not to outlive these tests, however they end.
+        argv = ["setpriv", "--pdeathsig", "KILL", *launcher, QEMU, "-accel", accel, "-nodefaults",
+                "-no-user-config", "-display", "none", "-chardev",
+                "stdio,id=console,signal=off", "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
         super().__init__([str(a) for a in [*argv, *args]], tty=True)
 
     @property
