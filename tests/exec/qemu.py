@@ -74,8 +74,9 @@ def linux_args(*programs, append="", reboot=False):
     """Boots a kernel with virtio's modules and programs to a shell, or what
     append says (tests/guests/init.sh)."""
     initrd = disks.initrd([(p, p.name) for p in programs])
-    return (*(() if reboot else ("-no-reboot",)), "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd",
-            initrd, "-append", f"console=ttyS0 rdinit=/load {append}")
+    ends = () if reboot else ("-no-reboot",)
+    return (*ends, "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd", initrd,
+            "-append", f"console=ttyS0 rdinit=/load {append}")
 
 
 def picture(path):
