@@ -22,9 +22,10 @@ class Qemu(machine.Guest):
         self.dir = Path(tempfile.mkdtemp(prefix="anykvm-qemu-"))
         self._qmp = None
         self.commands = 0
-        argv = [*launcher, QEMU, "-accel", accel, "-nodefaults", "-no-user-config", "-display",
-                "none", "-chardev", "stdio,id=console,signal=off", "-qmp",
-                f"unix:{self.dir}/qmp,server=on,wait=off"]
+        # Not to outlive these tests, however they end.
+        argv = ["setpriv", "--pdeathsig", "KILL", *launcher, QEMU, "-accel", accel, "-nodefaults",
+                "-no-user-config", "-display", "none", "-chardev",
+                "stdio,id=console,signal=off", "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
         super().__init__([str(a) for a in [*argv, *args]], tty=True)
 
     @property
@@ -73,8 +74,9 @@ def linux_args(*programs, append="", reboot=False):
     """Boots a kernel with virtio's modules and programs to a shell, or what
     append says (tests/guests/init.sh)."""
     initrd = disks.initrd([(p, p.name) for p in programs])
-    return (*(() if reboot else ("-no-reboot",)), "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd",
-            initrd, "-append", f"console=ttyS0 rdinit=/load {append}")
+    ends = () if reboot else ("-no-reboot",)
+    return (*ends, "-serial", "chardev:console", "-kernel", disks.kernel(), "-initrd", initrd,
+            "-append", f"console=ttyS0 rdinit=/load {append}")
 
 
 def picture(path):
