@@ -88,6 +88,18 @@ def test_options(boot, tmp_path, options):
     check_written(disk, "qcow2")
 
 
+def test_short(boot, tmp_path):
+    """Names before the options are disks."""
+    for name in ("a.qcow2", "b.raw"):
+        image("create", tmp_path / name, "32M")
+    argv = machine.command("anykvm", images.kernel("cloud"), images.initrd("amd64"),
+                           "console=ttyS0 anykvm.test=poweroff")
+    argv[2:2] = [str(tmp_path / "a.qcow2"), f"{tmp_path}/b.raw,readonly=on"]
+    with machine.Guest(argv) as guest:
+        guest.expect("ANYKVM-INIT", BOOT_SECONDS)
+        assert guest.wait(20) == 0
+
+
 def test_threads(boot, tmp_path, monkeypatch):
     """As on hosts without io_uring."""
     monkeypatch.setenv("ANYKVM_IO_URING", "0")

@@ -267,8 +267,9 @@ static const struct option_def options[] = {
 
 void help_run(void)
 {
-	printf("usage: anykvm run --kernel FILE [OPTION]...\n\n"
-	       "Boots a kernel in a virtual machine. Its serial port is this terminal:\n"
+	printf("usage: anykvm run [DISK]... [OPTION]...\n\n"
+	       "Boots a virtual machine: from disk images, of which each is short for a --disk\n"
+	       "option, or a kernel (--kernel). Its serial port is this terminal:\n"
 	       "Ctrl-A x ends the machine, Ctrl-A h lists what else there is. The guest's\n"
 	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
 	       "options:\n");
@@ -520,6 +521,15 @@ static void tear_down(struct run *r)
 	loop_free(r->loop);
 }
 
+/* What comes before the options are disks. */
+static int take_disks(struct run *r, int *argc, char ***argv)
+{
+	for (; *argc && (*argv)[0][0] != '-'; (*argc)--, (*argv)++)
+		if (set_disk(r, (*argv)[0]) < 0)
+			return -1;
+	return 0;
+}
+
 int command_run(int argc, char **argv)
 {
 	struct run r = {
@@ -532,8 +542,10 @@ int command_run(int argc, char **argv)
 		.firmware = { .vars_fd = -1 },
 		.status = 1,
 	};
-	int err = options_parse(options, &r, argc, argv);
+	int err = take_disks(&r, &argc, &argv);
 
+	if (!err)
+		err = options_parse(options, &r, argc, argv);
 	if (err > 0) {
 		help_run();
 		return 0;
