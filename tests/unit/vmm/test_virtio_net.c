@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The network card: frames both ways, offloads, the control queue, hostile rings. */
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "../../../vmm/backends/net/hostfwd.h"
 #include "../../../vmm/backends/net/net.h"
@@ -205,7 +208,7 @@ static void test_send_outside(void **state)
 	assert_int_equal(out.frames, 0);
 }
 
-/* --- frames to the driver -------------------------------------------------------------- */
+/* --- frames to the driver ------------------------------------------------------------ */
 
 static u8 wire[NET_FRAME_MAX];
 
@@ -337,7 +340,7 @@ static void test_bad_buffers(void **state)
 	assert_true(broken());
 }
 
-/* --- the control queue --------------------------------------------------------------------- */
+/* --- the control queue --------------------------------------------------------------- */
 
 /* A command: its status. */
 static u8 command(const void *data, u32 len)
@@ -397,9 +400,10 @@ static void test_filter(void **state)
 
 static void test_bad_commands(void **state)
 {
-	static const char bad[][12] = {
+	static const char bad[][11] = {
 		"\0\0", "\1\1\2\0\0", "\1\1\2\0\0\0\0\2\0", "\1\0\1\0\0\0", "\1\0\377\377\377\377",
-		"\1\0\0\0\0\0\0\0\0", "\1\0\0\0\0\0\377\377\377\177", "\5\0\1", "\1\7\1", "\377\377\1",
+		"\1\0\0\0\0\0\0\0\0", "\1\0\0\0\0\0\377\377\377\177", "\5\0\1",
+		"\1\7\1", "\377\377\1",
 		"\4\0\1\0",
 	};
 	static const u8 len[] = { 2, 5, 9, 8, 6, 9, 10, 3, 3, 3, 4 };
@@ -419,7 +423,7 @@ static void test_bad_commands(void **state)
 	assert_true(broken());
 }
 
-/* --- anything ----------------------------------------------------------------------------------- */
+/* --- anything ------------------------------------------------------------------------ */
 
 static u32 seed = 7;
 
@@ -459,7 +463,7 @@ static void test_random(void **state)
 	}
 }
 
-/* --- the rest ------------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------------------ */
 
 static void test_properties(void **state)
 {
@@ -534,6 +538,8 @@ static void test_open(void **state)
 {
 	static const char *const bad[] = { "", "wire", "user,mtu=1", "user,hostfwd=tcp:1",
 		"user,restrict=maybe", "user,id=n", "user,if=none,x=y", "tap", "tap,ifname=a,fd=3",
+		"unix",
+		"unix,path=/nonexistent/socket", "unix,path=/nonexistent/socket,listen=on",
 		"tap,fd=999", "tap,ifname=a-name-that-is-too-long", "user,id=a,id=b" };
 	u8 arp[42] = { 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
 		2, 0, 0, 0, 0, 1, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2 };
@@ -567,6 +573,67 @@ static void test_open(void **state)
 	loop_free(l);
 }
 
+static int dial(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const struct timeval limit = { 10, 0 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(a.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return fd;
+}
+
+/* Sends every byte back that it gets, as a card that answers. */
+static bool echo(void *front, const struct net_header *h, const u8 *frame, size_t len)
+{
+	struct net *n = front;
+	u8 copy[NET_FRAME_MAX];
+
+	memcpy(copy, frame, len);
+	n->ops->send(n, h, copy, len);
+	return true;
+}
+
+/* A wire whose other end lies: it is cut, and the next one may come. */
+static void test_link(void **state)
+{
+	static const u8 bad[][4] = { { 0, 0, 0, 13 }, { 255, 255, 255, 255 }, { 0, 1, 0, 18 } };
+	const u8 good[4 + 20] = { 0, 0, 0, 20, 1, 2, 3 };
+	struct loop *l = loop_thread_new("net");
+	char path[] = "/tmp/anykvm-link-XXXXXX", text[64];
+	struct net_front front = { echo, NULL };
+	u8 back[sizeof(good)];
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(text, sizeof(text), "unix,path=%s/s,listen=on,if=none,id=w", path);
+	front.front = net_open(fake.board.backends, l, text);
+	assert_non_null(front.front);
+	net_connect(front.front, &front, 0);
+	snprintf(text, sizeof(text), "%s/s", path);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		fd = dial(text);
+		assert_int_equal(write(fd, bad[i], 4), 4);
+		assert_int_equal(read(fd, back, 1), 0);
+		close(fd);
+	}
+	fd = dial(text);
+	assert_int_equal(write(fd, good, 9), 9);
+	assert_int_equal(write(fd, good + 9, 15), 15);
+	assert_int_equal(recv(fd, back, sizeof(back), MSG_WAITALL), sizeof(back));
+	assert_memory_equal(back, good, sizeof(good));
+	close(fd);
+	loop_stop(l);
+	assert_int_equal(registry_remove(fake.board.backends, "net", "w"), 0);
+	assert_int_equal(access(text, F_OK), -1);
+	loop_thread_free(l);
+	rmdir(path);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -576,6 +643,7 @@ int main(void)
 		TEST(test_receive), TEST(test_merge), TEST(test_flood), TEST(test_bad_buffers),
 		TEST(test_filter), TEST(test_bad_commands), TEST(test_random),
 		TEST(test_properties), TEST(test_checksum), TEST(test_hostfwd), TEST(test_open),
+		TEST(test_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
