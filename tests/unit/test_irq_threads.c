@@ -276,9 +276,12 @@ static void next_deadline(struct cpu *c)
 {
 	u64 now = host_rdtsc(), us = host_tsc_khz() / 1000;
 
-	/* Some are moved away, and back, before the one that counts. */
-	lapic_set_tscdeadline(&c->v, now + 300 * us);
-	lapic_set_tscdeadline(&c->v, now + 5000 * us);
+	/*
+	 * Some are moved away, and back, before the one that counts; far enough off
+	 * that they do not come to pass when this thread has to wait for a CPU.
+	 */
+	lapic_set_tscdeadline(&c->v, now + 300000 * us);
+	lapic_set_tscdeadline(&c->v, now + 5000000 * us);
 	c->deadline = now + (100 + c->count[TIMER_VECTOR] % 7 * 200) * us;
 	lapic_set_tscdeadline(&c->v, c->deadline);
 }
