@@ -52,13 +52,14 @@ class Qemu(machine.Guest):
         """Runs a command in the guest's shell: what it printed, without the reports
         of /guest-memory. check: that it succeeds."""
         self.commands += 1
-        n = self.commands
-        self.write(f"echo BEGIN-$(({n})); {command}\necho END-$(({n}))-$?\n")
-        self.expect(rf"^(\S* )?BEGIN-{n}$", seconds)
+        n, quoted = self.commands, command.replace("'", "'\\''")
+        # One line: what the terminal echoes all comes before what the command prints.
+        self.write(f"echo BEGIN-$(({n})); eval '{quoted}'; echo END-$(({n}))-$?\n")
+        self.expect(rf"^BEGIN-{n}$", seconds)
         first = self.seen
         _, m = self.expect(rf"END-{n}-(\d+)$", seconds)
         lines = [line for _, line in self.lines[first:self.seen - 1]
-                 if not re.search(rf"END-\$\(\({n}\)\)|^MEM \d", line)]
+                 if not re.match(r"MEM \d", line)]
         out = "\n".join(lines)
         assert not check or m[1] == "0", f"'{command}' failed in the guest:\n{out}"
         return out
