@@ -66,6 +66,7 @@ struct blk_request {
 	struct block_request r;		/* first */
 	struct blk_queue *bq;
 	struct blk_request *next;	/* of the free ones */
+	struct blk_request *other;	/* of all that were made */
 	struct virtq_chain chain;
 	struct iovec iov[SEGMENTS_MAX + 2], data[SEGMENTS_MAX];
 };
@@ -74,8 +75,9 @@ struct blk_queue {
 	struct blk *b;
 	struct virtqueue *vq;
 	struct block_queue *q;
-	pthread_mutex_t lock;		/* of the list */
+	pthread_mutex_t lock;		/* of the lists */
 	struct blk_request *free, *all;
+	unsigned int made;
 };
 
 struct blk {
@@ -202,14 +204,22 @@ static int begin(struct blk *b, struct blk_request *req)
 	}
 }
 
+/* A request that nobody uses; made when there is none, as few guests need many. */
 static struct blk_request *take(struct blk_queue *bq)
 {
 	struct blk_request *req;
 
 	pthread_mutex_lock(&bq->lock);
 	req = bq->free;
-	if (req)
+	if (req) {
 		bq->free = req->next;
+	} else if (bq->made < QUEUE_SIZE && (req = calloc(1, sizeof(*req)))) {
+		bq->made++;
+		req->bq = bq;
+		req->r.done = done;
+		req->other = bq->all;
+		bq->all = req;
+	}
 	pthread_mutex_unlock(&bq->lock);
 	return req;
 }
@@ -302,6 +312,16 @@ static const struct virtio_ops ops = {
 
 /* --- making it ----------------------------------------------------------------------------------- */
 
+static void free_requests(struct blk_queue *bq)
+{
+	struct blk_request *req;
+
+	while ((req = bq->all)) {
+		bq->all = req->other;
+		free(req);
+	}
+}
+
 static void destroy(struct device *d)
 {
 	struct blk *b = blk_of((struct virtio_device *)d);
@@ -310,8 +330,8 @@ static void destroy(struct device *d)
 	virtio_detach(&b->v);
 	for (i = 0; i < b->queues; i++) {
 		block_queue_free(b->queue[i].q);
+		free_requests(&b->queue[i]);
 		pthread_mutex_destroy(&b->queue[i].lock);
-		free(b->queue[i].all);
 	}
 	if (b->thread)
 		loop_thread_free(b->thread);
@@ -323,7 +343,6 @@ static void destroy(struct device *d)
 static int add_queue(struct blk *b, struct loop *loop)
 {
 	struct blk_queue *bq = &b->queue[b->queues];
-	unsigned int i;
 	int n;
 
 	bq->b = b;
@@ -333,14 +352,6 @@ static int add_queue(struct blk *b, struct loop *loop)
 	if (n < 0)
 		return -1;
 	bq->vq = &b->v.queue[n];
-	bq->all = calloc(QUEUE_SIZE, sizeof(*bq->all));
-	if (!bq->all)
-		return error("out of memory");
-	for (i = 0; i < QUEUE_SIZE; i++) {
-		bq->all[i].bq = bq;
-		bq->all[i].r.done = done;
-		give_back(bq, &bq->all[i]);
-	}
 	bq->q = block_queue_new(b->disk->block, b->thread, BLOCK_QUEUE_INLINE);
 	return bq->q ? 0 : -1;
 }
