@@ -36,7 +36,7 @@ struct block_io *__wrap_uring_result(struct uring *u, int *result)
 	return io;
 }
 
-/* --- a thread with a queue ----------------------------------------------------------------- */
+/* --- a thread with a queue ----------------------------------------------------------- */
 
 struct slot {
 	struct block_request r;		/* first */
@@ -295,7 +295,7 @@ static void by_threads(void **state)
 	unsetenv("ANYKVM_IO_URING");
 }
 
-/* --- a full disk --------------------------------------------------------------------------------- */
+/* --- a full disk --------------------------------------------------------------------- */
 
 static unsigned int stops, ends;
 static int stop_error, end_error;

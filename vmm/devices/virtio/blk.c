@@ -121,7 +121,7 @@ static void done(struct block_request *r, int err)
 	answer(req, err ? S_IOERR : S_OK, !err && r->op == BLOCK_OP_READ ? r->length : 0);
 }
 
-/* --- requests ------------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------------------ */
 
 /* Sectors to bytes; false when they are not all on the disk. */
 static bool on_disk(const struct blk *b, u64 sector, u64 bytes)
@@ -263,7 +263,7 @@ static void notify(struct virtio_device *v, unsigned int queue)
 	virtqueue_signal(bq->vq);
 }
 
-/* --- the life of a driver -------------------------------------------------------------------- */
+/* --- the life of a driver ------------------------------------------------------------ */
 
 static void set_writeback(struct blk *b, u8 on)
 {
@@ -310,7 +310,7 @@ static const struct virtio_ops ops = {
 	.config_write = config_write,
 };
 
-/* --- making it ----------------------------------------------------------------------------------- */
+/* --- making it ----------------------------------------------------------------------- */
 
 static void free_requests(struct blk_queue *bq)
 {
@@ -397,7 +397,8 @@ static int create_all(struct blk *b, struct board *board, struct props *p)
 		return -1;
 	block_get_limits(b->disk->block, &b->limits);
 	features |= b->limits.readonly ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
-	if (virtio_init(&b->v, board, &ops, features) < 0 || set_config(b, (unsigned int)queues) < 0)
+	if (virtio_init(&b->v, board, &ops, features) < 0 ||
+	    set_config(b, (unsigned int)queues) < 0)
 		return -1;
 	b->thread = loop_thread_new("disk");
 	if (!b->thread)
