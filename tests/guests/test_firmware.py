@@ -11,12 +11,14 @@ SECONDS = 90
 
 @pytest.fixture
 def firmware(runner, anykvm_only):
-    """firmware(option...): a Guest without a kernel."""
+    """firmware(option...): a Guest without a kernel, and without a network, from which
+    the firmware would try to boot for minutes."""
     guests = []
 
     def start(*extra, cpus=1, memory=512, reboot=False, tty=False):
         guests.append(machine.Guest(machine.command(
-            runner, None, cpus=cpus, memory=memory, reboot=reboot, extra=extra), tty=tty))
+            runner, None, cpus=cpus, memory=memory, reboot=reboot,
+            extra=("--net", "none", *extra)), tty=tty))
         return guests[-1]
 
     yield start

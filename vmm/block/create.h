@@ -75,7 +75,7 @@ struct image_check {
  */
 int image_check(struct block *b, enum image_repair repair, struct image_check *c);
 
-/* --- copy.c: ------------------------------------------------------------------------------ */
+/* --- copy.c: ------------------------------------------------------------------------- */
 
 struct image_copy {
 	bool zeroed;		/* the target is new: what it does not hold reads as zeros */

@@ -90,7 +90,7 @@ bool track(struct block *b, struct block_request *r, bool exclusive)
 	set_range(b, r, exclusive);
 	pthread_mutex_lock(&b->lock);
 	free = !meets_any(&b->active, r, NULL) && !meets_any(&b->waiting, r, NULL);
-	/* it will go the blocking way, which may allocate */
+	/* who has waited is made the blocking way, by which a write may take clusters */
 	if (!free && r->op == BLOCK_OP_WRITE)
 		set_range(b, r, true);
 	list_add(free ? &b->active : &b->waiting, r);

@@ -24,6 +24,17 @@ struct block_queue {
 void queue_wake(struct block_queue *q);
 /* Whether the calling thread is about to do that itself. */
 bool queue_watched(const struct block_queue *q);
+/* Has done() called, on a thread that may do that. */
+void queue_finished(struct block_request *r);
+/* Keeps a request that found the disk full; false when nobody would try it again. */
+bool queue_hold(struct block_request *r, int err);
+
+/* --- request.c -------------------------------------------------------------------- */
+
+/* Sets a request on its way. */
+void request_start(struct block_request *r);
+/* Makes a tracked request the blocking way; the function of r->job. */
+void request_run(struct pool_job *j);
 /* One of r->pending parts ended. */
 void request_part_done(struct block_request *r, int err);
 

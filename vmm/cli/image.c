@@ -140,8 +140,8 @@ static const struct image_command {
 	int (*run)(const struct image_args *a);
 	const char *more;
 } commands[] = {
-	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G", create_options, 1, 2,
-	  image_command_create, "SIZE may be left out when there is a backing file.\n" },
+	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G", create_options,
+	  1, 2, image_command_create, "SIZE may be left out when there is a backing file.\n" },
 	{ "info", "FILE", "tell what an image is", info_options, 1, 1, image_command_info, "" },
 	{ "convert", "FILE NEW", "copy an image, into another format if need be",
 	  convert_options, 2, 2, image_command_convert,

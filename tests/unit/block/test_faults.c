@@ -103,7 +103,7 @@ int __wrap_ftruncate64(int fd, off_t len)
 	return errno ? -1 : __real_ftruncate64(fd, len);
 }
 
-/* --- what the guest does: the same in every run -------------------------------------------- */
+/* --- what the guest does: the same in every run -------------------------------------- */
 
 enum kind { STEP_WRITE, STEP_ZERO, STEP_UNMAP, STEP_READ, STEP_FLUSH };
 

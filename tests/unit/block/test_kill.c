@@ -42,7 +42,7 @@ static void content(u8 *p, unsigned int block, u32 gen)
 		pattern(p, BLOCK, (u64)block * BLOCK, gen);
 }
 
-/* --- the writer ----------------------------------------------------------------------------- */
+/* --- the writer ---------------------------------------------------------------------- */
 
 struct slot {
 	struct block_request r;		/* first */
@@ -135,7 +135,7 @@ static void writer(unsigned int round)
 	_exit(1);
 }
 
-/* --- the killer ------------------------------------------------------------------------------ */
+/* --- the killer ---------------------------------------------------------------------- */
 
 /* Whether the block holds what a submitted write since the last flush left, or older. */
 static void check_block(const u8 *now, unsigned int i)
@@ -178,7 +178,8 @@ static void one_round(unsigned int round)
 	pid = fork();
 	if (!pid)
 		writer(round);
-	while (!__atomic_load_n(&shared->started, __ATOMIC_ACQUIRE) && !waitpid(pid, &status, WNOHANG))
+	while (!__atomic_load_n(&shared->started, __ATOMIC_ACQUIRE) &&
+	       !waitpid(pid, &status, WNOHANG))
 		usleep(500);
 	usleep((useconds_t)chance(chance(3) ? 20000 : 200000));
 	kill(pid, SIGKILL);

@@ -75,7 +75,7 @@ int __wrap_ftruncate64(int fd, off_t len)
 	return __real_ftruncate64(fd, len);
 }
 
-/* --- what the guest does ---------------------------------------------------------------------- */
+/* --- what the guest does ------------------------------------------------------------- */
 
 /* Values of a sector: its generation. Odd ones are zeros, 0 is what was there at first. */
 struct step {
@@ -151,7 +151,7 @@ static void run_guest(unsigned int operations, u64 cluster)
 	noting = false;
 }
 
-/* --- what is found afterwards -------------------------------------------------------------------- */
+/* --- what is found afterwards -------------------------------------------------------- */
 
 static u8 image[FILE_MAX];
 static u64 image_size;
@@ -315,7 +315,7 @@ static void check_failures(unsigned int rounds)
 	}
 }
 
-/* --- kinds of images --------------------------------------------------------------------------------- */
+/* --- kinds of images ----------------------------------------------------------------- */
 
 static const struct kind {
 	const char *make;

@@ -133,7 +133,7 @@ static void copied(void **state)
 	must("qemu-img check new | grep -q '^48/320 '");
 }
 
-/* --- refusals ----------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------ */
 
 static void refused(const char *make, bool readonly, const char *why)
 {
@@ -202,7 +202,7 @@ static void corrupt_bit(void **state)
 	block_close(b);
 }
 
-/* --- backing files -------------------------------------------------------------------------- */
+/* --- backing files ------------------------------------------------------------------- */
 
 static void backing(void **state)
 {
@@ -273,7 +273,7 @@ static void guessed_raw(void **state)
 	block_close(b);
 }
 
-/* --- what others left -------------------------------------------------------------------------- */
+/* --- what others left ---------------------------------------------------------------- */
 
 static void dirty_bit(void **state)
 {
@@ -298,8 +298,8 @@ static void dirty_bit(void **state)
 	assert_clean("disk");
 	assert_int_equal(count_errors("disk", &leaks), 0);
 	assert_int_equal(leaks, 0);
-	must("qemu-io -c 'read -P 7 0 4M' -c 'read -P 7 8M 64k' disk | grep -c 'verification failed' "
-	     "| grep -qx 0");
+	must("qemu-io -c 'read -P 7 0 4M' -c 'read -P 7 8M 64k' disk | "
+	     "grep -c 'verification failed' | grep -qx 0");
 }
 
 static void bitmaps(void **state)
@@ -325,8 +325,8 @@ static void snapshots(void **state)
 	struct block *b;
 
 	(void)state;
-	must("rm -f disk; qemu-img create -f qcow2 disk 16M && qemu-io -c 'write -P 1 0 2M' disk && "
-	     "qemu-img snapshot -c first disk && qemu-io -c 'write -P 2 1M 2M' disk && "
+	must("rm -f disk; qemu-img create -f qcow2 disk 16M && "
+	     "qemu-io -c 'write -P 1 0 2M' disk && qemu-img snapshot -c first disk && qemu-io -c 'write -P 2 1M 2M' disk && "
 	     "qemu-img snapshot -c second disk");
 	b = open_rw("disk");
 	image_get_info(b, &i);

@@ -36,7 +36,7 @@ struct block_io *__wrap_uring_result(struct uring *u, int *result)
 	return io;
 }
 
-/* --- a thread with a queue ----------------------------------------------------------------- */
+/* --- a thread with a queue ----------------------------------------------------------- */
 
 struct slot {
 	struct block_request r;		/* first */
@@ -175,14 +175,14 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void start_worker(struct worker *w, struct block *b, enum block_cache cache,
+static void start_worker(struct worker *w, struct block *b, unsigned int requests,
 			 unsigned int flags)
 {
 	unsigned int i;
 
 	memset(w, 0, sizeof(*w));
 	w->b = b;
-	w->left = cache == BLOCK_NONE ? 80 : 800;
+	w->left = requests;
 	w->seed = chance(UINT64_MAX);
 	w->align = chance(2) ? 512 : 4;
 	w->loop = loop_new();
@@ -216,7 +216,8 @@ static void check_all(struct block *b)
 	}
 }
 
-static void run(const char *make, const char *format, enum block_cache cache, unsigned int flags)
+static void run(const char *make, const char *format, enum block_cache cache, unsigned int flags,
+		unsigned int requests)
 {
 	const struct block_options o = { .format = format, .cache = cache };
 	static struct worker w[THREADS];
@@ -229,7 +230,7 @@ static void run(const char *make, const char *format, enum block_cache cache, un
 	b = block_open("disk", &o);
 	assert_non_null(b);
 	for (i = 0; i < THREADS; i++)
-		start_worker(&w[i], b, cache, flags);
+		start_worker(&w[i], b, requests, flags);
 	for (i = 0; i < THREADS; i++)
 		pthread_create(&thread[i], NULL, work, &w[i]);
 	for (i = 0; i < THREADS; i++)
@@ -249,13 +250,19 @@ static void run(const char *make, const char *format, enum block_cache cache, un
 
 static void run_all(void)
 {
-	run("qemu-img create -f raw disk 4M", "raw", BLOCK_WRITEBACK, 0);
-	run("qemu-img create -f raw disk 4M", "raw", BLOCK_WRITEBACK, BLOCK_QUEUE_INLINE);
-	run("qemu-img create -f raw disk 4M", "raw", BLOCK_NONE, BLOCK_QUEUE_INLINE);
-	run("qemu-img create -f qcow2 disk 4M", "qcow2", BLOCK_WRITEBACK, 0);
+	unsigned int i;
+
+	run("qemu-img create -f raw disk 4M", "raw", BLOCK_WRITEBACK, 0, 800);
+	run("qemu-img create -f raw disk 4M", "raw", BLOCK_WRITEBACK, BLOCK_QUEUE_INLINE, 800);
+	run("qemu-img create -f raw disk 4M", "raw", BLOCK_NONE, BLOCK_QUEUE_INLINE, 80);
+	run("qemu-img create -f qcow2 disk 4M", "qcow2", BLOCK_WRITEBACK, 0, 800);
 	run("qemu-img create -f qcow2 -o cluster_size=4k disk 4M", "qcow2", BLOCK_WRITEBACK,
-	    BLOCK_QUEUE_INLINE);
-	run("qemu-img create -f qcow2 -o cluster_size=8k disk 4M", "qcow2", BLOCK_NONE, 0);
+	    BLOCK_QUEUE_INLINE, 800);
+	run("qemu-img create -f qcow2 -o cluster_size=8k disk 4M", "qcow2", BLOCK_NONE, 0, 80);
+	/* many meet in the few clusters of an image that is still empty */
+	for (i = 0; i < 8; i++)
+		run("qemu-img create -f qcow2 -o cluster_size=256k disk 4M", "qcow2", BLOCK_UNSAFE,
+		    i % 2 ? 0 : BLOCK_QUEUE_INLINE, 150);
 }
 
 static bool have_uring(void)
@@ -295,7 +302,7 @@ static void by_threads(void **state)
 	unsetenv("ANYKVM_IO_URING");
 }
 
-/* --- a full disk --------------------------------------------------------------------------------- */
+/* --- a full disk --------------------------------------------------------------------- */
 
 static unsigned int stops, ends;
 static int stop_error, end_error;

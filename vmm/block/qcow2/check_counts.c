@@ -131,7 +131,7 @@ int check_counts(struct check *k)
 	return err ? err : past_end(k, k->clusters);
 }
 
-/* --- the "copied" bits --------------------------------------------------------------------- */
+/* --- the "copied" bits --------------------------------------------------------------- */
 
 /* Whether an entry's bit is as it should be; its cluster may be impossible. */
 static int bit_right(struct check *k, u64 entry, bool *right)

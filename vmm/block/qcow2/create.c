@@ -74,7 +74,7 @@ static int plan(const struct file *f, const struct image_spec *s, struct layout 
 	return 0;
 }
 
-/* --- writing ------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------- */
 
 static int write_counts(struct file *f, const struct layout *l)
 {

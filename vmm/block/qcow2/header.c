@@ -129,7 +129,7 @@ static int read_sizes(struct qcow2 *q, const u8 *h)
 	return check_place(q, q->snapshots_offset, q->nsnapshots, "snapshot table");
 }
 
-/* --- extensions and names -------------------------------------------------------------------- */
+/* --- extensions and names ------------------------------------------------------------ */
 
 static char *text_of(const u8 *p, size_t len)
 {
@@ -222,7 +222,7 @@ int qcow2_read_header(struct qcow2 *q, const struct open_how *how)
 	if (q->version == 3 && read_v3(q, h, &len) < 0)
 		return -1;
 	q->block_bits = q->cluster_bits + 3 - q->refcount_order;
-	q->refcount_max = q->refcount_order == 6 ? UINT64_MAX : (1ULL << (1 << q->refcount_order)) - 1;
+	q->refcount_max = UINT64_MAX >> (64 - (1 << q->refcount_order));
 	if (check_features(q, how) < 0 || read_sizes(q, h) < 0)
 		return -1;
 	return read_rest(q, h, len);

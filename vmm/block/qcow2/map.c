@@ -163,7 +163,7 @@ void qcow2_map(struct node *n, u64 off, u64 len, bool write, struct extent *e)
 		*e = (struct extent){ MAP_ZERO, NULL, 0, r.len };
 }
 
-/* --- changing -------------------------------------------------------------------------------- */
+/* --- changing ------------------------------------------------------------------------ */
 
 static void set_l1(struct qcow2 *q, u64 i, u64 offset)
 {

@@ -77,7 +77,7 @@ static int read_tables(struct qcow2 *q)
 	return make_caches(q);
 }
 
-/* --- the backing file --------------------------------------------------------------------- */
+/* --- the backing file ---------------------------------------------------------------- */
 
 static bool is_plain(const char *name)
 {
@@ -126,7 +126,7 @@ static int open_backing(struct qcow2 *q, const struct open_how *how)
 	return open_named(q, how);
 }
 
-/* --- opening -------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------- */
 
 /* Features that a program which does not keep them up has to clear before it writes. */
 static int clear_features(struct qcow2 *q)

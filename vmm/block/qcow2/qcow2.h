@@ -167,13 +167,13 @@ int qcow2_read_header(struct qcow2 *q, const struct open_how *how);
 /* Writes a 64-bit field of the header and syncs: 0 or -errno. */
 int qcow2_set_field(struct qcow2 *q, unsigned int at, u64 value);
 
-/* --- open.c, tables.c: reading the tables ------------------------------------------------- */
+/* --- open.c, tables.c: reading the tables -------------------------------------------- */
 
 int qcow2_read_snapshots(struct qcow2 *q);
 /* Whether all tables are where tables can be: 0, or -1 after an error line. */
 int qcow2_check_tables(struct qcow2 *q);
 
-/* --- refcount.c: under meta; 0 or -errno ---------------------------------------------------- */
+/* --- refcount.c: under meta; 0 or -errno --------------------------------------------- */
 
 int qcow2_get_refcount(struct qcow2 *q, u64 cluster, u64 *count);
 u64 qcow2_count_at(const struct qcow2 *q, const u8 *block, u64 i);
@@ -193,14 +193,14 @@ void qcow2_free_entry(struct qcow2 *q, u64 entry);
 /* Drops what waits for it; the tables are in the file and synced. */
 int qcow2_free_now(struct qcow2 *q);
 
-/* --- grow.c: more refcount blocks, under meta ------------------------------------------------ */
+/* --- grow.c: more refcount blocks, under meta ---------------------------------------- */
 
 /* Makes the block that counts this free cluster, in this cluster. */
 int qcow2_new_block(struct qcow2 *q, u64 cluster);
 /* Makes the refcount table cover the cluster. */
 int qcow2_grow_reftable(struct qcow2 *q, u64 cluster);
 
-/* --- map.c ------------------------------------------------------------------------------------- */
+/* --- map.c --------------------------------------------------------------------------- */
 
 enum qcow2_kind {
 	QCOW2_KIND_NONE,		/* not there: the backing file's, or zeros */
@@ -233,7 +233,7 @@ bool qcow2_table_exists(const struct qcow2 *q, u64 offset);
 /* Whether a cluster may be written in place: it is data's, and the file has it. */
 bool qcow2_writable(struct qcow2 *q, u64 host);
 
-/* --- the operations ------------------------------------------------------------------------------ */
+/* --- the operations ------------------------------------------------------------------ */
 
 int qcow2_read(struct node *n, u64 off, const struct span *s);
 int qcow2_read_compressed(struct qcow2 *q, u64 entry, u64 in_cluster, const struct span *s);
@@ -244,7 +244,7 @@ int qcow2_discard(struct node *n, u64 off, u64 len);
 int qcow2_flush(struct node *n);
 bool qcow2_clean(struct node *n);
 
-/* --- flush.c: under meta ---------------------------------------------------------------------------- */
+/* --- flush.c: under meta ------------------------------------------------------------- */
 
 void qcow2_dirty(struct qcow2 *q);
 /* Writes all tables in an order that is safe at any moment. */
@@ -255,12 +255,12 @@ int qcow2_write_back_if_full(struct qcow2 *q);
 int qcow2_evict_l2(void *arg, struct table *t);
 int qcow2_evict_block(void *arg, struct table *t);
 
-/* --- corrupt.c ------------------------------------------------------------------------------------------ */
+/* --- corrupt.c ----------------------------------------------------------------------- */
 
 /* The image is damaged: tells it, marks it and lets nothing be changed. -EIO. */
 int qcow2_corrupt(struct qcow2 *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- create.c, resize.c, check.c ---------------------------------------------------------------------- */
+/* --- create.c, resize.c, check.c ----------------------------------------------------- */
 
 int qcow2_format(struct file *f, const struct image_spec *spec);
 int qcow2_resize(struct qcow2 *q, u64 size);

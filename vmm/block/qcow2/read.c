@@ -67,7 +67,7 @@ int qcow2_status(struct node *n, u64 off, u64 len, u64 *run)
 		BLOCK_ZERO;
 }
 
-/* --- compressed clusters ------------------------------------------------------------------ */
+/* --- compressed clusters ------------------------------------------------------------- */
 
 /* A raw deflate stream that fills the cluster; what follows it does not count. */
 static int inflate_zlib(const u8 *in, size_t in_len, u8 *out, size_t len)

@@ -86,7 +86,7 @@ int qcow2_set_refcount(struct qcow2 *q, u64 cluster, u64 count)
 	return 0;
 }
 
-/* --- taking --------------------------------------------------------------------------------- */
+/* --- taking -------------------------------------------------------------------------- */
 
 static int check_room(const struct qcow2 *q, u64 cluster)
 {
@@ -209,7 +209,7 @@ void qcow2_unalloc(struct qcow2 *q, u64 cluster, u64 count)
 		q->hint = cluster;
 }
 
-/* --- giving back -------------------------------------------------------------------------------- */
+/* --- giving back --------------------------------------------------------------------- */
 
 void qcow2_free_later(struct qcow2 *q, u64 cluster, u64 count)
 {

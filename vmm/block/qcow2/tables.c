@@ -115,7 +115,7 @@ int qcow2_check_tables(struct qcow2 *q)
 	return check_snapshots(q);
 }
 
-/* --- the snapshot table ------------------------------------------------------------------- */
+/* --- the snapshot table -------------------------------------------------------------- */
 
 #define ENTRY_MIN 40
 

@@ -89,7 +89,8 @@ static int finish(struct qcow2 *q, const struct fill *f, int err)
 	if (!err)
 		err = link_clusters(q, f);
 	if (err && f->taken)
-		qcow2_unalloc(q, f->host >> q->cluster_bits, (f->end - f->start) >> q->cluster_bits);
+		qcow2_unalloc(q, f->host >> q->cluster_bits,
+			      (f->end - f->start) >> q->cluster_bits);
 	if (!err)
 		err = qcow2_write_back_if_full(q);
 	pthread_mutex_unlock(&q->meta);

@@ -106,7 +106,8 @@ static int write_zeros(struct qcow2 *q, u64 off, u64 len)
 		int status = node_status(&q->node, off, n, &n);
 
 		s = span_mem(&v, zeros, n);
-		err = status < 0 ? status : status == BLOCK_ZERO ? 0 : qcow2_write(&q->node, off, &s);
+		err = status == BLOCK_DATA ? qcow2_write(&q->node, off, &s) :
+			status < 0 ? status : 0;
 		off += n;
 		len -= n;
 	}

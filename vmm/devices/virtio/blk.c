@@ -66,6 +66,7 @@ struct blk_request {
 	struct block_request r;		/* first */
 	struct blk_queue *bq;
 	struct blk_request *next;	/* of the free ones */
+	struct blk_request *other;	/* of all that were made */
 	struct virtq_chain chain;
 	struct iovec iov[SEGMENTS_MAX + 2], data[SEGMENTS_MAX];
 };
@@ -74,8 +75,9 @@ struct blk_queue {
 	struct blk *b;
 	struct virtqueue *vq;
 	struct block_queue *q;
-	pthread_mutex_t lock;		/* of the list */
+	pthread_mutex_t lock;		/* of the lists */
 	struct blk_request *free, *all;
+	unsigned int made;
 };
 
 struct blk {
@@ -119,7 +121,7 @@ static void done(struct block_request *r, int err)
 	answer(req, err ? S_IOERR : S_OK, !err && r->op == BLOCK_OP_READ ? r->length : 0);
 }
 
-/* --- requests ------------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------------------ */
 
 /* Sectors to bytes; false when they are not all on the disk. */
 static bool on_disk(const struct blk *b, u64 sector, u64 bytes)
@@ -202,14 +204,22 @@ static int begin(struct blk *b, struct blk_request *req)
 	}
 }
 
+/* A request that nobody uses; made when there is none, as few guests need many. */
 static struct blk_request *take(struct blk_queue *bq)
 {
 	struct blk_request *req;
 
 	pthread_mutex_lock(&bq->lock);
 	req = bq->free;
-	if (req)
+	if (req) {
 		bq->free = req->next;
+	} else if (bq->made < QUEUE_SIZE && (req = calloc(1, sizeof(*req)))) {
+		bq->made++;
+		req->bq = bq;
+		req->r.done = done;
+		req->other = bq->all;
+		bq->all = req;
+	}
 	pthread_mutex_unlock(&bq->lock);
 	return req;
 }
@@ -253,7 +263,7 @@ static void notify(struct virtio_device *v, unsigned int queue)
 	virtqueue_signal(bq->vq);
 }
 
-/* --- the life of a driver -------------------------------------------------------------------- */
+/* --- the life of a driver ------------------------------------------------------------ */
 
 static void set_writeback(struct blk *b, u8 on)
 {
@@ -300,7 +310,17 @@ static const struct virtio_ops ops = {
 	.config_write = config_write,
 };
 
-/* --- making it ----------------------------------------------------------------------------------- */
+/* --- making it ----------------------------------------------------------------------- */
+
+static void free_requests(struct blk_queue *bq)
+{
+	struct blk_request *req;
+
+	while ((req = bq->all)) {
+		bq->all = req->other;
+		free(req);
+	}
+}
 
 static void destroy(struct device *d)
 {
@@ -310,8 +330,8 @@ static void destroy(struct device *d)
 	virtio_detach(&b->v);
 	for (i = 0; i < b->queues; i++) {
 		block_queue_free(b->queue[i].q);
+		free_requests(&b->queue[i]);
 		pthread_mutex_destroy(&b->queue[i].lock);
-		free(b->queue[i].all);
 	}
 	if (b->thread)
 		loop_thread_free(b->thread);
@@ -323,7 +343,6 @@ static void destroy(struct device *d)
 static int add_queue(struct blk *b, struct loop *loop)
 {
 	struct blk_queue *bq = &b->queue[b->queues];
-	unsigned int i;
 	int n;
 
 	bq->b = b;
@@ -333,14 +352,6 @@ static int add_queue(struct blk *b, struct loop *loop)
 	if (n < 0)
 		return -1;
 	bq->vq = &b->v.queue[n];
-	bq->all = calloc(QUEUE_SIZE, sizeof(*bq->all));
-	if (!bq->all)
-		return error("out of memory");
-	for (i = 0; i < QUEUE_SIZE; i++) {
-		bq->all[i].bq = bq;
-		bq->all[i].r.done = done;
-		give_back(bq, &bq->all[i]);
-	}
 	bq->q = block_queue_new(b->disk->block, b->thread, BLOCK_QUEUE_INLINE);
 	return bq->q ? 0 : -1;
 }
@@ -386,7 +397,8 @@ static int create_all(struct blk *b, struct board *board, struct props *p)
 		return -1;
 	block_get_limits(b->disk->block, &b->limits);
 	features |= b->limits.readonly ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
-	if (virtio_init(&b->v, board, &ops, features) < 0 || set_config(b, (unsigned int)queues) < 0)
+	if (virtio_init(&b->v, board, &ops, features) < 0 ||
+	    set_config(b, (unsigned int)queues) < 0)
 		return -1;
 	b->thread = loop_thread_new("disk");
 	if (!b->thread)
