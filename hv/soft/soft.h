@@ -81,7 +81,7 @@ struct far_slot {
 	u64 stub;		/* where, while that is not known */
 };
 
-#define JC_PAGES 4096u
+#define JC_PAGES 32768u
 #define LARGE_PAGES 4096u
 
 #define ITLB_ENTRIES 512

@@ -40,7 +40,7 @@ struct space {
 		u16 k;
 		struct tlb_entry e;
 	} tlb[MMU_COUNT][2][MAX_TLB];
-	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 64];
+	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 2 / 64];	/* of the lower half */
 };
 
 struct spaces {

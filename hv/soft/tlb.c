@@ -145,9 +145,10 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
 }
 
+/* The halves of the address space apart: programs' pages come and go, the kernel's stay. */
 static u32 jc_page_bit(u64 linear)
 {
-	return linear >> PAGE_SHIFT & (JC_PAGES - 1);
+	return (linear >> PAGE_SHIFT & (JC_PAGES / 2 - 1)) | (linear >> 63 ? JC_PAGES / 2 : 0);
 }
 
 static void jc_note_page(struct soft_cpu *c, int m, u64 linear)
