@@ -409,6 +409,8 @@ bool x_flags_must_move(enum flags_at at, const struct block *b);
 void soft_features_init(void);
 /* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
 extern bool soft_exact_flags;
+/* Option no-inner: every jump leaves its block. */
+extern bool soft_no_inner;
 /* Option no-sharing: every access has a TLB check of its own. */
 extern bool soft_no_sharing;
 size_t soft_scratch_size(void);

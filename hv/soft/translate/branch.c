@@ -82,6 +82,10 @@ static void jcc(struct xl *x, struct xinsn *xi)
 	enum flags_at fs;
 
 	x_flags_for(x, xi, S0);
+	if (xi->inner >= 0) {
+		x_inner_jump(x, xi, cc);
+		return;
+	}
 	if (!single(x) && same_page(x, target)) {
 		e_align_patch(x, 2);
 		x_link(x, xi, e_jcc(x, cc), target);

@@ -17,10 +17,11 @@ static bool may_fault(const struct xinsn *xi)
 static bool leaves_exactly(const struct xinsn *xi)
 {
 	switch (xi->kind) {
+	case K_JCC:
+		return xi->inner < 0;
 	case K_HELPER:
 	case K_TRAP:
 	case K_JMP:
-	case K_JCC:
 	case K_LOOP:
 	case K_CALL:
 	case K_RET:
@@ -72,6 +73,8 @@ void x_flags_liveness(struct xl *x)
 
 		if (i && x->x[i - 1].kind == K_STI)	/* may leave behind it */
 			live = FLAGS_ALL;
+		if (xi->inner >= 0)
+			live |= x->x[xi->inner].live_in;
 		xi->live_out = live;
 		if (leaves_exactly(xi))
 			live = FLAGS_ALL;
@@ -79,6 +82,7 @@ void x_flags_liveness(struct xl *x)
 			live = (live & ~xi->fl_kill) | xi->fl_read;
 		if (soft_exact_flags && may_fault(xi))
 			live = FLAGS_ALL;
+		xi->live_in = live;
 	}
 	x->b->flags_live = live != 0;
 	x->b->flags_saved = live && saved_first(x);

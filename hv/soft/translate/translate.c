@@ -239,7 +239,7 @@ static bool decode_one(struct xl *x, u32 off)
 	return true;
 }
 
-static u32 decode(struct xl *x)
+static void decode(struct xl *x)
 {
 	u32 off = 0;
 
@@ -251,10 +251,17 @@ static u32 decode(struct xl *x)
 			break;
 		}
 		off += xi->zi.length;
-		if (xi->last)
+		if (xi->last || x_block_known(x, off))
 			break;
 	}
-	return off;
+}
+
+void x_cut(struct xl *x, u32 n)
+{
+	if (n == x->n)
+		return;
+	x->n = n;
+	x->straddles = false;
 }
 
 static void finish(struct xl *x, u32 size)
@@ -306,7 +313,7 @@ static u32 link_count(const struct xl *x)
 	for (u32 i = 0; i < x->n; i++) {
 		const struct xinsn *xi = &x->x[i];
 
-		n += xi->kind == K_JCC || xi->kind == K_LOOP;
+		n += (xi->kind == K_JCC && xi->inner < 0) || xi->kind == K_LOOP;
 		/* One where an operand is not aligned as it must be. */
 		n += xi->share.group >= 0 && x_mem_size(xi) >= 16;
 	}
@@ -330,6 +337,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	struct xl *x = s->scratch;
 	u8 *buf = s->code_scratch;
 	u32 off = gpa & ~PAGE_MASK, size;
+	struct page_state *ps;
 	struct block *b;
 
 	x->v = v;
@@ -347,9 +355,13 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->code = buf;
 	x->max = host2 || (mode & (MODE_ONE | MODE_BOUNCE)) ? 1 : MAX_BLOCK_INSNS;
 	x->straddles = false;
-	size = decode(x);
+	ps = soft_page(v, gpa);
+	x->page = ps ? ps->code : NULL;
+	decode(x);
 	if (!x->n)
 		return SOFT_STRADDLES;
+	x_find_inner(x);
+	size = x->x[x->n - 1].off + x->x[x->n - 1].zi.length;
 	x_settle(x);
 	x_share_analyse(x);
 	b = soft_meta_alloc(s, sizeof(*b));
@@ -368,6 +380,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	for (u32 i = 0; i < x->n && !x->full; i++) {
 		x->op_fs = FLAGS_MEM;
 		x->s0_kept = false;
+		x_join(x, i);
 		if (x->rsp_behind && !x_rsp_may_wait(&x->x[i]))
 			x_rsp_catch_up(x);
 		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);
