@@ -20,14 +20,20 @@
 /* --- the software TLB, read by translated code ------------------------------ */
 
 #define TLB_ENTRIES (1u << TLB_BITS)
+#define VICTIM_ENTRIES (1u << VICTIM_BITS)
 
 /*
  * The entry of a linear page is picked by its low page number bits, which
- * translated code does; what is displaced goes to way 1, where more bits count
- * and which is looked at before the page tables. A tag is the page's linear
- * address. In way 0 an invalid one differs from every address that selects the
- * entry in the lowest page number bit; in way 1 it is SITE_EMPTY.
+ * translated code does; what is displaced goes to the victims (way 1), where more
+ * bits count and which are looked at before the page tables. A tag is the
+ * page's linear address. An invalid one is that of a page that selects another
+ * entry: 0, but in entry 0. Tags and distances stand apart, so that those of
+ * neighbouring pages share the host's cache lines.
  */
+struct tlb {
+	u64 rtag[TLB_ENTRIES], wtag[TLB_ENTRIES];
+	u64 delta[TLB_ENTRIES], gpa[TLB_ENTRIES];
+};
 struct tlb_entry {
 	u64 rtag, wtag;
 	u64 delta;		/* from the page's linear address to the host's */
@@ -74,12 +80,6 @@ static inline u32 jc_index(int way, u64 rip)
 {
 	return (u32)rip * (way ? JC_HASH1 : JC_HASH0) >> JC_SHIFT >> 4;
 }
-
-/* A vCPU's way of a direct jump to another page (far.c). */
-struct far_slot {
-	u64 code;		/* where it leads now */
-	u64 stub;		/* where, while that is not known */
-};
 
 #define JC_PAGES 32768u
 #define LARGE_PAGES 4096u
@@ -210,14 +210,15 @@ struct soft_stats {
 
 struct soft_cpu {
 	/* These have their places in translate/offsets.h. */
-	struct tlb_entry tlb[MMU_COUNT][2][TLB_ENTRIES];
+	struct tlb tlb[MMU_COUNT];
+	struct tlb_entry victim[MMU_COUNT][VICTIM_ENTRIES];
 	struct site site[MMU_COUNT][SITE_CLASSES * SITES];
 	/* Sites filled since the last flush, by the sign of the address. */
 	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
 	u32 site_count[MMU_COUNT][2];
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
 	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
-	struct far_slot far[FAR_SLOTS];
+	u64 far[FAR_SLOTS];	/* where direct jumps to other pages lead (far.c) */
 
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
@@ -236,6 +237,7 @@ struct soft_cpu {
 	u32 far_filled[MMU_COUNT];
 	u16 far_list[MMU_COUNT][FAR_SLOTS];
 	struct spaces *spaces;	/* NULL: none yet */
+	const u64 *far_stub;	/* soft_vm's: where they lead while that is not known */
 	bool far_ready;		/* all of far[] that is in use has its stub */
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
@@ -332,7 +334,18 @@ void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 /* The tag of an entry that holds nothing. */
-u64 soft_tlb_none(int way, u32 i);
+u64 soft_tlb_none(u32 i);
+struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
+void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
+/* The host's address of one in a page that way 0 knows, NULL: it does not. */
+static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
+{
+	u32 i = linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
+
+	if ((write ? t->wtag : t->rtag)[i] != (linear & PAGE_MASK))
+		return NULL;
+	return (u8 *)(uintptr_t)(linear + t->delta[i]);
+}
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 /* Only what leads to code: user space may have written to it. */
 void soft_flush_code(struct vcpu *v);

@@ -186,10 +186,10 @@ struct found {
 	struct cold *cold;
 };
 
-/* S0 op= what is at [RSP + R11 + at], in the TLB. Eight bytes. */
+/* S0 op= what is at [RSP + 8 * R11 + at], in the TLB. Eight bytes. */
 static void e_s0_entry(struct xl *x, u8 opcode, s32 at)
 {
-	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
+	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0xdc), e32(x, (u32)at);
 }
 
 /* S0 op= the distance. */
@@ -201,18 +201,18 @@ static void e_op_found(struct xl *x, u8 opcode, const struct found *f)
 		e_op_state(x, true, opcode, S0, f->at);
 }
 
-/* S1 = where the TLB's entry for reg is. */
+/* S1 = the number of the TLB's entry for reg. */
 static void e_tlb_index(struct xl *x, int reg)
 {
-	if (x_has_bmi2) {	/* rorx r11d, reg, 7 */
+	if (x_has_bmi2) {	/* rorx r11d, reg, 12 */
 		e8(x, 0xc4), e8(x, 0x43 | (reg & 8 ? 0 : 0x20)), e8(x, 0x7b), e8(x, 0xf0);
-		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, 7);
+		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, PAGE_SHIFT);
 	} else {
 		e_mov(x, false, S1, reg);
 		e_rex(x, false, 0, 0, S1);
-		e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, 7);	/* shr */
+		e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, PAGE_SHIFT);	/* shr */
 	}
-	e_group1(x, false, 4, S1, (TLB_ENTRIES - 1) << 5);	/* and */
+	e8(x, 0x45), e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xdb);	/* movzx r11d, r11w */
 }
 
 /* reg's low bits must be 0 in the page, or span bytes at [reg + disp] be in it. */
@@ -244,8 +244,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 
 	if (f.tlb) {
 		at = OFF_TLB + MODE_MMU(x->mode) * TLB_MODE_SIZE;
-		tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
-					 offsetof(struct tlb_entry, rtag));
+		tag = at + (write ? TLB_WTAG : 0);
 		e_tlb_index(x, reg);
 		if (reg == S0) {
 			e_s0_entry(x, 0x33, tag);		/* xor */
@@ -254,7 +253,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 			e_op_rr(x, true, 0x31, reg, S0);	/* xor */
 		}
 		cc = e_in_page(x, S0, disp, span, align);
-		f.at = at + (s32)offsetof(struct tlb_entry, delta);
+		f.at = at + TLB_DELTA;
 		at = 0;
 	} else {
 		at = site_new(x, class);
@@ -590,7 +589,7 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 	f->back = target <= x->gpa32 + xi->off;
 	/* jmp [rsp + slot] */
 	e8(x, 0xff), e8(x, 0xa4), e8(x, 0x24);
-	e32(x, (u32)(OFF_FAR + sizeof(struct far_slot) * f->slot));
+	e32(x, (u32)(OFF_FAR + sizeof(u64) * f->slot));
 	c = cold_new(x, COLD_FAR);
 	c->far = f;
 	c->host_flags = f->at != FLAGS_MEM;
