@@ -119,7 +119,7 @@ struct itlb_entry {
 
 /* --- translations ------------------------------------------------------------- */
 
-#define CODE_BUCKETS 128u
+#define CODE_BUCKETS 32u
 #define PAGE_CHUNK 64		/* bytes of code compared and copied at once */
 
 /* A page of guest memory from which code was translated. */
@@ -132,7 +132,7 @@ struct code_page {
 	struct block *blocks[CODE_BUCKETS];	/* by the low bits of gpa */
 	struct block *straddlers;	/* blocks of the previous page that end here */
 	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
-	u8 copy[PAGE_SIZE] __attribute__((aligned(8)));	/* the bytes as they were then */
+	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* the bytes as they were then: soft_vm.meta + 8 * copy[n] */
 };
 
 /* Per-page state behind memslot->engine. */
@@ -149,13 +149,14 @@ enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
 struct exit_link {
 	struct block *from, *to;
 	struct exit_link *next_in;	/* list of to->incoming */
-	u8 *jump;		/* (writable) the rel32 that leaves the block */
-	u8 *stub;		/* (writable) where it goes unlinked */
-	u8 at;			/* enum flags_at: where the flags are at the jump */
-	u8 *flags;		/* (writable) moves them to the other place, then a jump */
-	u8 *flags_jump;		/* the rel32 at the end of flags */
+	/* Places in the code cache, as distances from its start. */
+	u32 jump;		/* the rel32 that leaves the block */
+	u32 stub;		/* where it goes unlinked */
+	u32 flags;		/* moves the flags to the other place, then a jump */
+	u32 flags_jump;		/* the rel32 at the end of flags */
 	u32 gpa32;		/* target, low 32 bits, sign-extended below */
 	u32 mode;		/* the target's */
+	u8 at;			/* enum flags_at: where the flags are at the jump */
 	bool back;		/* may close a loop: must poll */
 };
 
@@ -184,9 +185,7 @@ struct block {
 	u8 *code;		/* executable: start of it all, code_size bytes */
 	u32 code_size;
 	struct block_map *map;	/* insns entries */
-	u32 nlinks;
 	struct exit_link *incoming;
-	struct exit_link *links;
 	struct insn *one;	/* MODE_ONE: the instruction */
 };
 

@@ -129,8 +129,7 @@ struct xl {
 	struct block_map map[MAX_BLOCK_INSNS];
 	struct cold cold[MAX_COLD];
 	u32 ncold;
-	struct exit_link *links;
-	u32 nlinks;
+	struct exit_link no_link;	/* written to where there is no room for one */
 	struct block *b;
 };
 

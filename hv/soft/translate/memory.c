@@ -363,11 +363,22 @@ void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s
 	check_const(x, xi, span, write, 1, span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
 }
 
+static struct exit_link *link_new(struct xl *x)
+{
+	struct exit_link *l = soft_meta_alloc(x->s, sizeof(*l));
+
+	x->full |= !l;
+	if (!l)
+		l = &x->no_link;
+	l->from = x->b;
+	return l;
+}
+
 /* The jump at rel32 goes on at gpa32 in a translation without groups. Flags are in memory or dead. */
 static void go_plain(struct xl *x, s64 gpa32, u8 *rel32)
 {
 	struct cold *c = cold_new(x, COLD_LINK);
-	struct exit_link *l = &x->links[x->nlinks++];
+	struct exit_link *l = link_new(x);
 
 	l->gpa32 = (u32)gpa32;
 	l->mode = x->mode | MODE_PLAIN;
@@ -522,15 +533,15 @@ static void cold_link(struct xl *x, const struct cold *c)
 {
 	struct exit_link *l = c->link;
 
-	l->jump = c->from;
-	l->stub = x->p;
+	l->jump = (u32)(c->from - x->s->rw);
+	l->stub = (u32)(x->p - x->s->rw);
 	e_branch_rx(x, 0xe8, x->s->thunk[c->host_flags ? THUNK_LINK_HOST : THUNK_LINK_MEM]);
 	e64(x, rx_link(l));
 	if (l->at != FLAGS_BOTH) {
-		l->flags = x->p;
+		l->flags = (u32)(x->p - x->s->rw);
 		x_flags_move(x, l->at);
 		e_align_patch(x, 1);
-		l->flags_jump = e_jmp(x);
+		l->flags_jump = (u32)(e_jmp(x) - x->s->rw);
 	}
 }
 
@@ -599,7 +610,7 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 target)
 {
 	struct cold *c = cold_new(x, COLD_LINK);
-	struct exit_link *l = &x->links[x->nlinks++];
+	struct exit_link *l = link_new(x);
 
 	l->gpa32 = (u32)target;
 	l->mode = x->mode & ~MODE_PLAIN;
