@@ -25,6 +25,7 @@ struct analysis {
 	struct xl *x;
 	struct tracked reg[17];	/* [INSN_RIP] never changes */
 	u32 now;		/* the instruction */
+	s32 last_jump;		/* the last conditional jump before it, -1: none */
 	u32 changes[MAX_BLOCK_INSNS][17];	/* tracked.changes at jumps within the block */
 };
 
@@ -47,7 +48,19 @@ static bool join(struct x_group *g, s64 lo, s64 hi)
 	return true;
 }
 
-/* Reads may use a group that was checked for writing, not the other way round. */
+/*
+ * A group of reads that a write joins is checked for writing from its start,
+ * when nothing leads past the write.
+ */
+static bool join_for_writing(struct analysis *a, struct x_group *g, s64 lo, s64 hi)
+{
+	if (g->write || (s32)g->first <= a->last_jump || !join(g, lo, hi))
+		return false;
+	g->write = true;
+	return true;
+}
+
+/* Reads may use a group that was checked for writing. */
 static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 {
 	struct xl *x = a->x;
@@ -63,6 +76,12 @@ static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 				s->group = (s8)i;
 				return;
 			}
+		}
+	for (u32 i = x->ngroups; write && i-- > 0;)
+		if (same_address(a, &x->groups[i], s) &&
+		    join_for_writing(a, &x->groups[i], lo, hi)) {
+			s->group = (s8)i;
+			return;
 		}
 	if (x->ngroups == MAX_GROUPS)
 		return;
@@ -244,6 +263,7 @@ void x_share_analyse(struct xl *x)
 	struct analysis a;
 
 	a.x = x;
+	a.last_jump = -1;
 	host_memset(a.reg, 0, sizeof(a.reg));
 	x->ngroups = 0;
 	for (u32 i = 0; i < x->n; i++)
@@ -259,6 +279,8 @@ void x_share_analyse(struct xl *x)
 			ways_meet(&a, (u32)xi->join);
 		if (xi->inner >= 0)
 			note_jump(&a, i);
+		if (xi->kind == K_JCC || xi->kind == K_LOOP)
+			a.last_jump = (s32)i;
 		if (xi->kind == K_HELPER) {	/* C code may change any translation */
 			for (u32 g = 0; g < x->ngroups; g++)
 				x->groups[g].open = false;
