@@ -18,6 +18,8 @@ enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R10 = 10, H_R11
 #define S0 H_RBP
 #define S1 H_R11
 
+#define FLAG_CF 0x001u
+#define FLAG_OF 0x800u
 #define FLAGS_ALL 0x8d5u
 
 enum xkind {
