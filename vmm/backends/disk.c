@@ -67,6 +67,7 @@ static void disk_free(void *backend)
 		timer_free(d->timer);
 	if (block_close(d->block) < 0)
 		error("%s: not everything could be written", d->path);
+	loop_forget(d->loop, d);	/* what on_stop has left there */
 	free(d->id);
 	free(d->device);
 	free(d->path);

@@ -53,6 +53,15 @@ void address_dir(char dir[PATH_MAX])
 	snprintf(dir, PATH_MAX, "/tmp/anykvm-%u", (unsigned int)geteuid());
 }
 
+int address_check_dir(const char *dir)
+{
+	struct stat st;
+
+	if (lstat(dir, &st) < 0)
+		return -errno;
+	return own_dir(dir, 077) ? 0 : -EPERM;
+}
+
 int address_make_dir(const char *dir)
 {
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)

@@ -16,7 +16,8 @@ struct control {
 	struct qmp_ops ops;
 	struct server *server;
 	struct machine *machine;	/* NULL between two */
-	bool stopped, full;
+	bool stopped;
+	unsigned int full;		/* disks that wait for space on the host */
 	bool paused;			/* what the machine and the clients know of these */
 	bool reset;			/* a client asked for it */
 	bool quit;
@@ -120,7 +121,7 @@ void control_end(struct control *c, enum machine_end why, bool again, bool signa
 
 void control_full_disk(struct control *c, bool full)
 {
-	c->full = full;
+	c->full += full ? 1u : -1u;
 	update(c);
 }
 

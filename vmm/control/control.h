@@ -25,7 +25,10 @@ void control_free(struct control *c);
 void control_start(struct control *c, struct machine *m);
 /* It is no more, and why: reset means that another one comes. */
 void control_end(struct control *c, enum machine_end why, bool reset, bool signal);
-/* The CPUs wait while a disk of the host is full. */
+/*
+ * A disk waits for space on the host, or no longer; told once each time. The CPUs
+ * wait as long as there is one.
+ */
 void control_full_disk(struct control *c, bool full);
 
 #endif

@@ -16,7 +16,7 @@
 
 #define READ_SIZE 4096
 #define OUT_MAX (1024 * 1024)	/* bytes that wait for a client */
-#define LAST_MS 200		/* time for clients to take the last events */
+#define LAST_NS (NSEC / 5)	/* time for a client to take the last events */
 
 struct client {
 	struct server *server;
@@ -225,14 +225,18 @@ int server_listen(struct server *s, const char *path)
 	return l->path && l->entry ? 0 : error("out of memory");
 }
 
-/* One that takes its time gets it, once. */
+/* One that takes its time gets some, however little it takes at once. */
 static void say_goodbye(struct client *c)
 {
+	u64 now = monotonic_ns(), end = now + LAST_NS;
 	struct pollfd p = { c->fd, POLLOUT, 0 };
 
 	flush(c);
-	while (c->out_len && !c->gone && poll(&p, 1, LAST_MS) > 0)
+	for (; c->out_len && !c->gone && now < end; now = monotonic_ns()) {
+		if (poll(&p, 1, (int)((end - now) / 1000000) + 1) <= 0)
+			break;
 		flush(c);
+	}
 	drop(c);
 }
 
