@@ -10,12 +10,30 @@
 
 #include "error.h"
 
+static __thread char *caught;
+static __thread size_t caught_size;
+
+void error_catch(char *text, size_t size)
+{
+	caught = text;
+	caught_size = size;
+	if (text)
+		text[0] = 0;
+}
+
 int error(const char *fmt, ...)
 {
 	char line[1024];
 	size_t len;
 	va_list ap;
 
+	if (caught) {
+		va_start(ap, fmt);
+		if (!caught[0])
+			vsnprintf(caught, caught_size, fmt, ap);
+		va_end(ap);
+		return -1;
+	}
 	strcpy(line, "anykvm: ");
 	len = strlen(line);
 	va_start(ap, fmt);

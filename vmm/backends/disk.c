@@ -24,7 +24,7 @@ static void on_full(void *arg)
 	if (!d->full) {
 		error("%s: the host has no space left for what the guest writes; the machine "
 		      "waits until there is some", d->path);
-		d->pause(d->ctx, true);
+		d->pause(d->ctx, d, true);
 	}
 	d->full = true;
 	d->retried = false;
@@ -45,7 +45,7 @@ static void on_timer(void *arg)
 	}
 	d->full = false;
 	error("%s: there is space again; the machine goes on", d->path);
-	d->pause(d->ctx, false);
+	d->pause(d->ctx, d, false);
 }
 
 /* On whichever thread found the disk full. */
@@ -120,6 +120,8 @@ static int choose_id(struct disk *d, struct registry *r, const char *given)
 	char id[32];
 	unsigned int i;
 
+	if (given && registry_find(r, "disk", given))	/* before the image is opened */
+		return error("there are two disks with the id '%s'", given);
 	for (i = 0; !given; i++) {
 		snprintf(id, sizeof(id), "disk%u", i);
 		if (!registry_find(r, "disk", id))
@@ -153,7 +155,7 @@ static int open_disk(struct disk *d, struct registry *r, struct props *p)
 }
 
 struct disk *disk_open(struct registry *r, struct loop *l, const char *text,
-		       void (*pause)(void *ctx, bool on), void *ctx)
+		       void (*pause)(void *ctx, struct disk *d, bool on), void *ctx)
 {
 	struct disk *d = calloc(1, sizeof(*d));
 	struct props p;

@@ -377,12 +377,12 @@ static void on_refreshed(void *ctx)
 }
 
 /* A disk of the host is full, or no longer. */
-static void on_full_disk(void *ctx, bool full)
+static void on_full_disk(void *ctx, struct disk *d, bool full)
 {
 	struct run *r = ctx;
 
 	if (r->control)
-		control_full_disk(r->control, full);
+		control_full_disk(r->control, d, full);
 }
 
 /* --- running ------------------------------------------------------------------------- */
@@ -487,6 +487,8 @@ static int set_up(struct run *r)
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->control_config.machine = &r->config;
+	r->control_config.backends = r->backends;
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;

@@ -10,9 +10,13 @@
 #include "../backends/loop.h"
 #include "../machine/machine.h"
 
+struct disk;
+
 struct control_config {
 	const char *name;	/* or NULL: the process id is its name */
 	const char *path;	/* of a socket, besides the one that goes by the name; or NULL */
+	struct machine_config *machine;	/* devices that come are added to it */
+	struct registry *backends;
 };
 
 struct control;
@@ -27,8 +31,8 @@ void control_start(struct control *c, struct machine *m);
 void control_end(struct control *c, enum machine_end why, bool reset, bool signal);
 /*
  * A disk waits for space on the host, or no longer; told once each time. The CPUs
- * wait as long as there is one.
+ * wait as long as there is one. d is NULL for one that was removed.
  */
-void control_full_disk(struct control *c, bool full);
+void control_full_disk(struct control *c, const struct disk *d, bool full);
 
 #endif

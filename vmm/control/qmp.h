@@ -11,6 +11,8 @@
 
 #include "frame.h"
 
+struct qmp_command;
+
 /* What the commands do. */
 struct qmp_ops {
 	/* "running", "paused" or "io-error" */
@@ -22,6 +24,7 @@ struct qmp_ops {
 	void (*quit)(void *ctx);
 	const char *name;	/* of the machine, or NULL */
 	void *ctx;
+	const struct qmp_command *more;	/* commands beside the common ones, ended by a NULL name; or NULL */
 };
 
 struct qmp {
@@ -37,6 +40,8 @@ struct qmp {
 void qmp_greet(struct qmp *q);
 /* Answers to what a client sends, in pieces of any size. */
 void qmp_input(struct qmp *q, const char *p, size_t n);
+/* The same up to the first answer: how many bytes were taken. */
+size_t qmp_step(struct qmp *q, const char *p, size_t n);
 /* Sends a value, whose reference it takes. */
 void qmp_send(struct qmp *q, json_t *value);
 
@@ -45,5 +50,7 @@ void qmp_send(struct qmp *q, json_t *value);
  * guest when it begins with "guest".
  */
 json_t *qmp_event(const char *name, const char *reason);
+/* The same with its data, whose reference it takes. */
+json_t *qmp_event_data(const char *name, json_t *data);
 
 #endif

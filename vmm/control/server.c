@@ -24,6 +24,8 @@ struct client {
 	bool gone;
 	struct loop_entry *entry;
 	struct qmp *qmp;
+	char in[READ_SIZE];	/* in[in_at..in_len-1] waits to be looked at */
+	size_t in_at, in_len;
 	char *out;
 	size_t out_len, out_size;
 };
@@ -112,18 +114,27 @@ static void settle(struct client *c)
 		loop_events(c->entry, c->out_len ? POLLOUT : POLLIN);
 }
 
+static void receive(struct client *c)
+{
+	ssize_t n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
+
+	c->in_at = 0;
+	c->in_len = n > 0 ? (size_t)n : 0;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		c->gone = true;
+}
+
 static void on_client(void *arg)
 {
 	struct client *c = arg;
-	char text[READ_SIZE];
-	ssize_t n;
 
-	if (!c->out_len) {
-		n = recv(c->fd, text, sizeof(text), MSG_DONTWAIT);
-		if (n > 0)
-			qmp_input(c->qmp, text, (size_t)n);
-		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			c->gone = true;
+	flush(c);
+	if (!c->out_len && c->in_at == c->in_len)
+		receive(c);
+	/* one answer after the other: a client cannot make them pile up */
+	while (!c->gone && !c->out_len && c->in_at < c->in_len) {
+		c->in_at += qmp_step(c->qmp, c->in + c->in_at, c->in_len - c->in_at);
+		flush(c);
 	}
 	settle(c);
 }
@@ -175,7 +186,7 @@ static void on_connect(void *arg)
 		usleep(10000);	/* the connection stays there: no busy loop over it */
 }
 
-void server_event(struct server *s, const char *name, const char *reason)
+static void send_event(struct server *s, json_t *event)
 {
 	unsigned int i;
 
@@ -185,10 +196,21 @@ void server_event(struct server *s, const char *name, const char *reason)
 		/* one that is being answered settles by itself, later */
 		if (c->fd < 0 || !c->qmp->ready)
 			continue;
-		qmp_send(c->qmp, qmp_event(name, reason));
+		qmp_send(c->qmp, json_incref(event));
 		flush(c);
 		loop_events(c->entry, c->out_len || c->gone ? POLLOUT : POLLIN);
 	}
+	json_decref(event);
+}
+
+void server_event(struct server *s, const char *name, const char *reason)
+{
+	send_event(s, qmp_event(name, reason));
+}
+
+void server_event_data(struct server *s, const char *name, json_t *data)
+{
+	send_event(s, qmp_event_data(name, data));
 }
 
 /* --- life ------------------------------------------------------------------------------- */
