@@ -255,7 +255,9 @@ dd if=/dev/vda bs=64k count=256 2>/dev/null | md5sum | sed s/^/SUM-/
         pytest.skip("this host lets nobody mount a small file system")
     guest = machine.Guest(["unshare", "-rm", "sh", "-c", """
 mount -t tmpfs -o size=24m none "$0" && head -c 18M /dev/zero >"$0/filler" &&
-"$1" image create "$0/disk.qcow2" 32M >/dev/null && shift && exec "$@"
+"$1" image create "$0/disk.qcow2" 32M >/dev/null && shift || exit
+(until [ -e "$0.go" ]; do sleep 0.1; done; rm "$0/filler") </dev/null >/dev/null 2>&1 &
+exec "$@"
 """, str(small), machine.anykvm_path(), *argv])
     with guest:
         deadline = time.monotonic() + BOOT_SECONDS
@@ -266,7 +268,7 @@ mount -t tmpfs -o size=24m none "$0" && head -c 18M /dev/zero >"$0/filler" &&
         time.sleep(3)       # it tries again in vain
         guest.pump(0.1)
         assert "there is space again" not in guest.errors
-        os.unlink(f"/proc/{guest.process.pid}/root{small}/filler")
+        (tmp_path / "small.go").touch()
         guest.expect("^WRITTEN", 20)
         guest.expect(f"^SUM-{md5(PATTERN * 16)}", 20)
         assert guest.wait(20) == 0

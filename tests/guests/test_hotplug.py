@@ -47,16 +47,23 @@ def test_hotplug(boot, tmp_path):
     image = tmp_path / "disk, with a comma"
     image.write_bytes(bytes(1 << 20))
     guest = boot(script=WATCH, modules=MODULES, cpus=2, reboot=True,
-                 extra=("--qmp", str(tmp_path / "qmp"), "--net", "none"))
+                 extra=("--qmp", str(tmp_path / "qmp"), "--net", "user,if=none,id=first",
+                        "--allow", str(image)))
     guest.expect(r"NOW DISKS:vd\* NETS:eth\* RNG:$", BOOT_SECONDS)
     with Qmp(tmp_path / "qmp") as qmp:
         node = {"driver": "raw", "node-name": "d",
                 "file": {"driver": "file", "filename": str(image)}}
         assert qmp.execute("blockdev-add", **node) == {}
-        fails(qmp, "GenericError", "two disks", "blockdev-add", **node)
+        fails(qmp, "GenericError", "Duplicate", "blockdev-add", **node)
         fails(qmp, "GenericError", "'d2'", "device_add", driver="virtio-blk", drive="d2", id="x")
         fails(qmp, "GenericError", "colour", "device_add", driver="virtio-blk", drive="d",
               colour="red")
+        # what was not allowed the sandbox keeps closed, and says so
+        other = tmp_path / "other"
+        other.write_bytes(bytes(1 << 20))
+        fails(qmp, "GenericError", "--sandbox off", "blockdev-add", driver="file",
+              filename=str(other), **{"node-name": "o"})
+        fails(qmp, "GenericError", "--sandbox off", "netdev_add", type="tap", id="t", ifname="t0")
         # a disk, under QEMU's name of the device
         assert qmp.execute("device_add", driver="virtio-blk-pci", drive="d", id="hot") == {}
         guest.expect(r"NOW DISKS:vda NETS:eth\* RNG:$", 30)

@@ -120,8 +120,6 @@ static int choose_id(struct disk *d, struct registry *r, const char *given)
 	char id[32];
 	unsigned int i;
 
-	if (given && registry_find(r, "disk", given))	/* before the image is opened */
-		return error("there are two disks with the id '%s'", given);
 	for (i = 0; !given; i++) {
 		snprintf(id, sizeof(id), "disk%u", i);
 		if (!registry_find(r, "disk", id))

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/console_tap.h"
 #include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/net/net.h"
@@ -23,6 +24,7 @@
 #include "../machine/probe.h"
 #include "../machine/stats.h"
 #include "../machine/trace.h"
+#include "../sandbox/sandbox.h"
 #include "commands.h"
 #include "options.h"
 
@@ -32,6 +34,8 @@
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 #define NETS_MAX 16
+#define QUEUES_OF_DISK 4		/* as many as virtio-blk takes by itself */
+#define SPARE_QUEUES 4		/* for disks that come later */
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -49,6 +53,7 @@ struct run {
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
+	bool no_sandbox, allows;
 
 	struct control_config control_config;
 
@@ -58,6 +63,7 @@ struct run {
 	struct input *input;
 	struct signals *signals;
 	struct terminal *terminal;
+	struct console_tap *console;	/* between the serial port and the terminal */
 	struct control *control;
 	struct timer *sampler;
 	struct timer *refreshed;	/* runs when the statistics are wanted */
@@ -208,6 +214,22 @@ static int set_qmp(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_sandbox(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "on") && strcmp(value, "off"))
+		return error("--sandbox takes on or off, not '%s'", value);
+	r->no_sandbox = !strcmp(value, "off");
+	return 0;
+}
+
+static int set_allow(void *ctx, const char *value)
+{
+	((struct run *)ctx)->allows = true;
+	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_TREE);
+}
+
 static int set_stats(void *ctx, const char *value)
 {
 	(void)value;
@@ -255,6 +277,11 @@ static const struct option_def options[] = {
 	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
 	  set_name },
 	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
+	{ "--sandbox", "on|off", "on (default): before the guest starts, give up all rights\n"
+	  "that the machine does not need; files are opened only if named here",
+	  set_sandbox },
+	{ "--allow", "PATH", "a file, or a folder with all below it, that the machine may\n"
+	  "open while it runs: images for blockdev-add, screenshots", set_allow },
 	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
 	{ "--debug-port", NULL, "print what the guest writes to ports 0x402 and 0xe9",
 	  set_debug_port },
@@ -392,7 +419,7 @@ static enum machine_end run_once(struct run *r)
 {
 	enum machine_end end = MACHINE_FAILED;
 
-	r->machine = machine_new(&r->kvm, &r->config, r->loop, terminal_chardev(r->terminal));
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, console_tap_chardev(r->console));
 	if (!r->machine)
 		return end;
 	control_start(r->control, r->machine);
@@ -498,6 +525,11 @@ static int set_up(struct run *r)
 	r->terminal = terminal_new(r->loop, &ops);
 	if (!r->terminal)
 		return -1;
+	r->console = console_tap_new(terminal_chardev(r->terminal));
+	if (!r->console)
+		return error("out of memory");
+	if (control_console(r->control, r->console) < 0)
+		return -1;
 	if (trace_samples(r->config.trace)) {
 		r->sampler = timer_new(r->loop, on_sample, r);
 		if (!r->sampler)
@@ -507,10 +539,28 @@ static int set_up(struct run *r)
 	return 0;
 }
 
+/* From here on only what a running machine needs. */
+static int enter_sandbox(struct run *r)
+{
+	const struct boot_config *b = &r->config.boot;
+	unsigned int queues = b->cpus < QUEUES_OF_DISK ? b->cpus : QUEUES_OF_DISK;
+
+	if (r->no_sandbox)
+		return 0;
+	/* they are read again at each reset */
+	if ((b->kernel && sandbox_allow(b->kernel, SANDBOX_READ) < 0) ||
+	    (b->initrd && sandbox_allow(b->initrd, SANDBOX_READ) < 0) ||
+	    (r->kvm.engine == KVM_ENGINE_KERNEL && sandbox_need(SANDBOX_KVM, "/dev/kvm") < 0))
+		return -1;
+	block_reserve_queues(r->ndisks * queues + (r->allows ? SPARE_QUEUES : 0));
+	return sandbox_enter(terminal_restore);
+}
+
 static void tear_down(struct run *r)
 {
-	terminal_free(r->terminal);
 	control_free(r->control);
+	console_tap_free(r->console);
+	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
 	timer_free(r->refreshed);
@@ -563,7 +613,7 @@ int command_run(int argc, char **argv)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (r.no_net && r.nnets)
 		return error("--net none is of no use with another --net"), EXIT_USAGE;
-	if (set_up(&r) == 0)
+	if (set_up(&r) == 0 && enter_sandbox(&r) == 0)
 		run_machine(&r);
 	tear_down(&r);
 	return r.status;

@@ -95,10 +95,15 @@ json_t *control_blockdev_add(struct qmp *q, json_t *arguments, struct qmp_error 
 {
 	struct control *c = control_of(q);
 	char *text = disk_text(arguments, e);
+	const char *node = json_string_value(json_object_get(arguments, "node-name"));
 	struct disk *d;
 
 	if (!text)
 		return NULL;
+	if (registry_find(c->config.backends, "disk", node)) {
+		free(text);
+		return qmp_fail(e, "Duplicate nodes with node-name='%.64s'", node);
+	}
 	error_catch(e->desc, sizeof(e->desc));
 	d = disk_open(c->config.backends, c->loop, text, on_full, c);
 	told(e);

@@ -140,10 +140,12 @@ static void list(json_t *all, const struct qmp_command *c)
 static json_t *query_commands(struct qmp *q, json_t *arguments, struct qmp_error *e)
 {
 	json_t *all = json_array();
+	unsigned int i;
 
 	(void)arguments, (void)e;
 	list(all, commands);
-	list(all, q->ops->more);
+	for (i = 0; i < QMP_TABLES; i++)
+		list(all, q->ops->more[i]);
 	return all;
 }
 
@@ -158,8 +160,11 @@ static const struct qmp_command *find(const struct qmp_command *c, const char *n
 const struct qmp_command *commands_find(const struct qmp_ops *ops, const char *name)
 {
 	const struct qmp_command *c = find(commands, name);
+	unsigned int i;
 
-	return c ? c : find(ops->more, name);
+	for (i = 0; !c && i < QMP_TABLES; i++)
+		c = find(ops->more[i], name);
+	return c;
 }
 
 bool commands_takes(const struct qmp_command *c, const char *argument)
@@ -169,8 +174,10 @@ bool commands_takes(const struct qmp_command *c, const char *argument)
 
 	if (!p || !strcmp(p, "*"))
 		return p;
-	for (; (p = strstr(p, argument)); p++)
-		if ((p == c->arguments || p[-1] == ' ') && (p[len] == ' ' || !p[len]) && len)
+	for (; p; p = strchr(p, ',')) {
+		p += *p == ',';
+		if (strcspn(p, ",") == len && !strncmp(p, argument, len))
 			return true;
+	}
 	return false;
 }

@@ -14,7 +14,7 @@ struct qmp_error {
 
 struct qmp_command {
 	const char *name;
-	const char *arguments;		/* those it may have, a blank between two; NULL: none, "*": any */
+	const char *arguments;		/* those it may have, by commas; NULL: none, "*": any */
 	/* The value, or NULL after qmp_fail */
 	json_t *(*run)(struct qmp *q, json_t *arguments, struct qmp_error *e);
 };

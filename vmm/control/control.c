@@ -80,14 +80,25 @@ static void quit(void *ctx)
 	machine_set_end(c->machine, MACHINE_QUIT);
 }
 
+/* The connection is a stream of characters after the answer. */
+static json_t *console_attach(struct qmp *q, json_t *arguments, struct qmp_error *e)
+{
+	(void)arguments;
+	if (!control_of(q)->console)
+		return qmp_fail(e, "the machine has no console");
+	q->stream = true;
+	return json_object();
+}
+
 static const struct qmp_command commands[] = {
 	{ "device_add", "*", control_device_add },
 	{ "device_del", "id", control_device_del },
-	{ "blockdev-add", "driver node-name file filename cache read-only",
+	{ "blockdev-add", "driver,node-name,file,filename,cache,read-only",
 	  control_blockdev_add },
 	{ "blockdev-del", "node-name", control_blockdev_del },
 	{ "netdev_add", "*", control_netdev_add },
 	{ "netdev_del", "id", control_netdev_del },
+	{ "x-console-attach", NULL, console_attach },
 	{ "query-block", NULL, control_query_block },
 	{ "query-pci", NULL, control_query_pci },
 	{ "query-cpus-fast", NULL, control_query_cpus },
@@ -162,7 +173,7 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 	c->loop = l;
 	c->config = *config;
 	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
-				   commands };
+				   { commands } };
 	config->machine->on_removed = control_device_gone;
 	config->machine->on_removed_ctx = c;
 	c->server = server_new(l, &c->ops);
@@ -173,6 +184,12 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 		return c;
 	control_free(c);
 	return NULL;
+}
+
+int control_console(struct control *c, struct console_tap *console)
+{
+	c->console = console;
+	return server_console(c->server, console);
 }
 
 void control_free(struct control *c)

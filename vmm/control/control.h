@@ -10,6 +10,7 @@
 #include "../backends/loop.h"
 #include "../machine/machine.h"
 
+struct console_tap;
 struct disk;
 
 struct control_config {
@@ -25,6 +26,8 @@ struct control;
 struct control *control_new(struct loop *l, const struct control_config *config);
 void control_free(struct control *c);
 
+/* Clients may be connected to this console: 0, or -1 after an error line. */
+int control_console(struct control *c, struct console_tap *console);
 /* A machine is about to start: it stays paused if the one before was. */
 void control_start(struct control *c, struct machine *m);
 /* It is no more, and why: reset means that another one comes. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../error.h"
 #include "commands.h"
 
 void qmp_send(struct qmp *q, json_t *value)
@@ -54,9 +55,10 @@ void qmp_greet(struct qmp *q)
 
 static void send_error(struct qmp *q, json_t *id, const struct qmp_error *e)
 {
-	json_t *answer = json_pack("{s:{s:s, s:s}}", "error", "class",
+	const char *note = error_note();
+	json_t *answer = json_pack("{s:{s:s, s:s++}}", "error", "class",
 				   e->class ? e->class : "GenericError",
-				   "desc", e->desc);
+				   "desc", e->desc, note ? ": " : "", note ? note : "");
 
 	if (answer && id)
 		json_object_set(answer, "id", id);

@@ -13,6 +13,8 @@
 
 struct qmp_command;
 
+#define QMP_TABLES 4
+
 /* What the commands do. */
 struct qmp_ops {
 	/* "running", "paused" or "io-error" */
@@ -24,7 +26,8 @@ struct qmp_ops {
 	void (*quit)(void *ctx);
 	const char *name;	/* of the machine, or NULL */
 	void *ctx;
-	const struct qmp_command *more;	/* commands beside the common ones, ended by a NULL name; or NULL */
+	/* tables of commands beside the common ones, each ended by a NULL name; or NULL */
+	const struct qmp_command *more[QMP_TABLES];
 };
 
 struct qmp {
@@ -33,6 +36,7 @@ struct qmp {
 	void (*send)(void *client, const char *text, size_t n);
 	void *client;
 	bool ready;		/* the client has negotiated: it gets events */
+	bool stream;		/* it is a terminal at the console from now on */
 	struct frame frame;
 };
 

@@ -16,6 +16,8 @@
 
 #define READ_SIZE 4096
 #define OUT_MAX (1024 * 1024)	/* bytes that wait for a client */
+#define STREAM_MAX 16384	/* the same, of the console; others wait there, and are lost there */
+#define STREAM_NS 1000000ULL	/* a guest prints byte by byte: so long they are collected */
 #define LAST_NS (NSEC / 5)	/* time for a client to take the last events */
 
 struct client {
@@ -28,6 +30,7 @@ struct client {
 	size_t in_at, in_len;
 	char *out;
 	size_t out_len, out_size;
+	u64 position;		/* in what the console has printed */
 };
 
 struct listener {
@@ -41,6 +44,8 @@ struct listener {
 struct server {
 	struct loop *loop;
 	const struct qmp_ops *ops;
+	struct console_tap *console;	/* or NULL */
+	struct timer *collect;
 	struct listener listeners[SERVER_SOCKETS_MAX];
 	unsigned int nlisteners;
 	struct client clients[SERVER_CLIENTS_MAX];
@@ -104,6 +109,14 @@ static void drop(struct client *c)
 	*c = (struct client){ .server = c->server, .fd = -1 };
 }
 
+/* What to wait for: a stream's client may always type. */
+static void watch(struct client *c)
+{
+	short typed = c->qmp->stream ? POLLIN : 0;
+
+	loop_events(c->entry, c->out_len || c->gone ? (short)(POLLOUT | typed) : POLLIN);
+}
+
 /* After whatever may have been sent: out with it, and on with what is next. */
 static void settle(struct client *c)
 {
@@ -111,7 +124,64 @@ static void settle(struct client *c)
 	if (c->gone)
 		drop(c);
 	else
-		loop_events(c->entry, c->out_len ? POLLOUT : POLLIN);
+		watch(c);
+}
+
+/* --- streams ---------------------------------------------------------------------------- */
+
+/* Sends what the console has printed, until there is no more or the client is slow. */
+static void feed(struct client *c)
+{
+	u8 text[4096];
+	size_t n;
+
+	while (!c->gone && c->out_len < STREAM_MAX &&
+	       (n = console_tap_read(c->server->console, &c->position, text, sizeof(text)))) {
+		send_text(c, (char *)text, n);
+		flush(c);
+	}
+}
+
+static void on_collected(void *arg)
+{
+	struct server *s = arg;
+	unsigned int i;
+
+	for (i = 0; i < SERVER_CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->fd < 0 || !c->qmp->stream)
+			continue;
+		feed(c);
+		settle(c);
+	}
+}
+
+/* On the thread of a vCPU. */
+static void on_print(void *ctx)
+{
+	struct server *s = ctx;
+
+	timer_set(s->collect, monotonic_ns() + STREAM_NS);
+}
+
+int server_console(struct server *s, struct console_tap *console)
+{
+	s->collect = timer_new(s->loop, on_collected, s);
+	if (!s->collect)
+		return error("cannot create a timer");
+	s->console = console;
+	console_tap_watch(console, on_print, s);
+	return 0;
+}
+
+/* The client has just become one, or has typed, or has taken something. */
+static void serve_stream(struct client *c)
+{
+	if (c->in_at < c->in_len)
+		console_tap_type(c->server->console, (u8 *)c->in + c->in_at, c->in_len - c->in_at);
+	c->in_at = c->in_len;
+	feed(c);
 }
 
 static void receive(struct client *c)
@@ -124,18 +194,30 @@ static void receive(struct client *c)
 		c->gone = true;
 }
 
+/* Becomes a stream: its first character comes after the end of the answer's line. */
+static void begin_stream(struct client *c)
+{
+	c->position = UINT64_MAX;	/* not what was printed before */
+	while (c->in_at < c->in_len && strchr("\r\n", c->in[c->in_at]))
+		c->in_at++;
+}
+
 static void on_client(void *arg)
 {
 	struct client *c = arg;
 
 	flush(c);
-	if (!c->out_len && c->in_at == c->in_len)
+	if ((c->qmp->stream || !c->out_len) && c->in_at == c->in_len)
 		receive(c);
 	/* one answer after the other: a client cannot make them pile up */
-	while (!c->gone && !c->out_len && c->in_at < c->in_len) {
+	while (!c->gone && !c->qmp->stream && !c->out_len && c->in_at < c->in_len) {
 		c->in_at += qmp_step(c->qmp, c->in + c->in_at, c->in_len - c->in_at);
 		flush(c);
+		if (c->qmp->stream)
+			begin_stream(c);
 	}
+	if (!c->gone && c->qmp->stream)
+		serve_stream(c);
 	settle(c);
 }
 
@@ -194,11 +276,11 @@ static void send_event(struct server *s, json_t *event)
 		struct client *c = &s->clients[i];
 
 		/* one that is being answered settles by itself, later */
-		if (c->fd < 0 || !c->qmp->ready)
+		if (c->fd < 0 || !c->qmp->ready || c->qmp->stream)
 			continue;
 		qmp_send(c->qmp, json_incref(event));
 		flush(c);
-		loop_events(c->entry, c->out_len || c->gone ? POLLOUT : POLLIN);
+		watch(c);
 	}
 	json_decref(event);
 }
@@ -268,9 +350,17 @@ void server_free(struct server *s)
 
 	if (!s)
 		return;
-	for (i = 0; i < SERVER_CLIENTS_MAX; i++)
-		if (s->clients[i].fd >= 0)
-			say_goodbye(&s->clients[i]);
+	if (s->console)
+		console_tap_watch(s->console, NULL, NULL);
+	timer_free(s->collect);
+	for (i = 0; i < SERVER_CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->fd >= 0 && c->qmp->stream)
+			feed(c);
+		if (c->fd >= 0)
+			say_goodbye(c);
+	}
 	for (i = 0; i < s->nlisteners; i++) {
 		struct listener *l = &s->listeners[i];
 

@@ -27,6 +27,7 @@ struct control {
 	bool quit;
 	char name[24];			/* the process id */
 	struct plugged *plugged;
+	struct console_tap *console;	/* or NULL */
 	struct leaving {
 		char id[DEVICE_ID_MAX];	/* "": none */
 		u64 asked;		/* when */
