@@ -11,7 +11,7 @@
 #include "../error.h"
 #include "commands.h"
 #include "machines.h"
-#include "options.h"
+#include "tables.h"
 
 #define ANSWER_NS (10 * NSEC)
 #define QUIT_NS (10 * NSEC)	/* for a machine to end that is told to */
@@ -94,7 +94,7 @@ static int set_timeout(void *ctx, const char *value)
 	return 0;
 }
 
-static const struct option_def stop_options[] = {
+const struct option_def stop_options[] = {
 	{ "--timeout", "SECONDS", "how long the guest may take to shut down (default: 60);\n"
 	  "0: do not ask it", set_timeout },
 	{ NULL, NULL, NULL, NULL },

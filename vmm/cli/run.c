@@ -26,7 +26,7 @@
 #include "../machine/trace.h"
 #include "../sandbox/sandbox.h"
 #include "commands.h"
-#include "options.h"
+#include "tables.h"
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
@@ -247,11 +247,18 @@ static int set_trace(void *ctx, const char *value)
 	return 0;
 }
 
-static const struct option_def options[] = {
+static int set_config(void *ctx, const char *value)
+{
+	return options_file(run_options, ctx, value);
+}
+
+const struct option_def run_options[] = {
+	{ "--config", "FILE", "options of a file: a line each, without the dashes, as in\n"
+	  "memory 2G; lines that begin with # are remarks", set_config },
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
 	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
-	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
+	{ "--machine", "q35|pc|micro", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
 	{ "--disk", "FILE[,K=V]...", "a disk image, raw or qcow2:\n"
@@ -272,7 +279,7 @@ static const struct option_def options[] = {
 	  set_firmware },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
-	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
+	{ "--engine", "auto|soft|kvm", "auto (default): /dev/kvm if it serves, else soft\n"
 	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
 	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
 	  set_name },
@@ -300,7 +307,7 @@ void help_run(void)
 	       "Ctrl-A x ends the machine, Ctrl-A h lists what else there is. The guest's\n"
 	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
 	       "options:\n");
-	options_print(options);
+	options_print(run_options);
 }
 
 /* True when the user asked for the list of devices, which it prints. */
@@ -573,13 +580,11 @@ static void tear_down(struct run *r)
 	loop_free(r->loop);
 }
 
-/* What comes before the options are disks. */
-static int take_disks(struct run *r, int *argc, char ***argv)
+/* Without anything that a system could come from the firmware would wait for ever. */
+static bool nothing_to_boot(const struct run *r)
 {
-	for (; *argc && (*argv)[0][0] != '-'; (*argc)--, (*argv)++)
-		if (set_disk(r, (*argv)[0]) < 0)
-			return -1;
-	return 0;
+	return !r->config.boot.kernel && !r->ndisks && !r->config.ndevices &&
+	       !r->firmware_option && !r->config.debug_port && !r->no_net;
 }
 
 int command_run(int argc, char **argv)
@@ -594,10 +599,8 @@ int command_run(int argc, char **argv)
 		.firmware = { .vars_fd = -1 },
 		.status = 1,
 	};
-	int err = take_disks(&r, &argc, &argv);
+	int err = options_parse_mixed(run_options, &r, argc, argv, set_disk);
 
-	if (!err)
-		err = options_parse(options, &r, argc, argv);
 	if (err > 0) {
 		help_run();
 		return 0;
@@ -606,6 +609,9 @@ int command_run(int argc, char **argv)
 		return EXIT_USAGE;
 	if (list_devices(&r))
 		return 0;
+	if (nothing_to_boot(&r))
+		return error("there is nothing to boot from: name a disk image, or a --kernel "
+			     "(try --help)"), EXIT_USAGE;
 	if (r.config.boot.kernel && r.firmware_option)
 		return error("--kernel starts without firmware: --firmware is of no use"),
 		       EXIT_USAGE;
