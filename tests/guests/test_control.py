@@ -310,4 +310,6 @@ while read word; do echo "GOT $word"; [ "$word" = end ] && break; done
         assert "closed the connection" in third.errors
         assert modes(third) == before
     assert guest.wait(10) == 0
-    assert "lost" not in guest.text
+    # and nothing but that was typed
+    assert [line for _, line in guest.lines if line.startswith("GOT")] == [
+        "GOT hello", "GOT piped", f"GOT {'x' * 3000}", "GOT end"]

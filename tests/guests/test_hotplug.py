@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices that come and go by QMP under a stock kernel: disks, networks, entropy; and
 what QMP tells of them."""
+import subprocess
+
+import machine
 import pytest
 from qmp import Qmp, QmpError
 
@@ -43,12 +46,14 @@ def find_pci(qmp, name):
     return [d for b in bridges for d in b["devices"] if d["qdev_id"] == name]
 
 
-def test_hotplug(boot, tmp_path):
+def test_hotplug(boot, tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     image = tmp_path / "disk, with a comma"
     image.write_bytes(bytes(1 << 20))
     guest = boot(script=WATCH, modules=MODULES, cpus=2, reboot=True,
                  extra=("--qmp", str(tmp_path / "qmp"), "--net", "user,if=none,id=first",
-                        "--allow", str(image)))
+                        "--allow", str(image), "--name", "plugged"))
     guest.expect(r"NOW DISKS:vd\* NETS:eth\* RNG:$", BOOT_SECONDS)
     with Qmp(tmp_path / "qmp") as qmp:
         node = {"driver": "raw", "node-name": "d",
@@ -64,6 +69,24 @@ def test_hotplug(boot, tmp_path):
         fails(qmp, "GenericError", "--sandbox off", "blockdev-add", driver="file",
               filename=str(other), **{"node-name": "o"})
         fails(qmp, "GenericError", "--sandbox off", "netdev_add", type="tap", id="t", ifname="t0")
+        # but a file that somebody else has opened will do
+        fails(qmp, "GenericError", "SCM_RIGHTS", "add-fd")
+        r = subprocess.run([machine.anykvm_path(), "qmp", "plugged", "add-fd", str(other)],
+                           capture_output=True, text=True, timeout=20)
+        assert (r.returncode, r.stderr) == (0, "")
+        passed, = qmp.execute("query-fdsets")
+        name = f"/dev/fdset/{passed['fdset-id']}"
+        assert r.stdout == name + "\n"
+        for _ in range(2):
+            assert qmp.execute("blockdev-add", driver="file", filename=name,
+                               **{"node-name": "o"}) == {}
+            assert qmp.execute("query-block")[-1]["inserted"]["image"]["virtual-size"] == 1 << 20
+            assert qmp.execute("blockdev-del", **{"node-name": "o"}) == {}
+        assert qmp.execute("remove-fd", **{"fdset-id": passed["fdset-id"]}) == {}
+        fails(qmp, "GenericError", name, "blockdev-add", driver="file", filename=name,
+              **{"node-name": "o"})
+        fails(qmp, "GenericError", "not found", "remove-fd", **{"fdset-id": 63})
+        fails(qmp, "GenericError", "fdset-id", "remove-fd", **{"fdset-id": "0"})
         # a disk, under QEMU's name of the device
         assert qmp.execute("device_add", driver="virtio-blk-pci", drive="d", id="hot") == {}
         guest.expect(r"NOW DISKS:vda NETS:eth\* RNG:$", 30)
@@ -95,6 +118,8 @@ def test_hotplug(boot, tmp_path):
         fails(qmp, "DeviceNotFound", "'n'", "netdev_del", id="n")
         fails(qmp, "DeviceNotFound", "'r'", "device_del", id="r")
         guest.expect(r"NOW DISKS:vda NETS:eth\* RNG:$", 30)
+        cpus = qmp.execute("query-cpus-fast")
+        assert [c["cpu-index"] for c in cpus] == [0, 1] and all(c["thread-id"] for c in cpus)
         # a reset keeps what is there, where it can still go
         qmp.execute("system_reset")
         qmp.event("RESET", 20)
@@ -113,8 +138,6 @@ def test_hotplug(boot, tmp_path):
         qmp.execute("system_reset")
         assert qmp.event("DEVICE_DELETED", 20)["data"]["device"] == "late"
         assert qmp.execute("blockdev-del", **{"node-name": "d"}) == {}
-        cpus = qmp.execute("query-cpus-fast")
-        assert [c["cpu-index"] for c in cpus] == [0, 1] and all(c["thread-id"] for c in cpus)
         names = {c["name"] for c in qmp.execute("query-commands")}
         assert {"device_add", "query-pci", "quit", "query-commands"} <= names
         qmp.execute("quit")

@@ -31,6 +31,7 @@ struct client {
 	char *out;
 	size_t out_len, out_size;
 	u64 position;		/* in what the console has printed */
+	bool line;		/* the command that made it a stream has its line's end to come */
 };
 
 struct listener {
@@ -104,6 +105,8 @@ static void drop(struct client *c)
 {
 	loop_remove(c->entry);
 	close(c->fd);
+	if (c->qmp && c->qmp->passed >= 0)
+		close(c->qmp->passed);
 	free(c->qmp);
 	free(c->out);
 	*c = (struct client){ .server = c->server, .fd = -1 };
@@ -117,14 +120,19 @@ static void watch(struct client *c)
 	loop_events(c->entry, c->out_len || c->gone ? (short)(POLLOUT | typed) : POLLIN);
 }
 
-/* After whatever may have been sent: out with it, and on with what is next. */
-static void settle(struct client *c)
+static void go_on(struct client *c)
 {
-	flush(c);
 	if (c->gone)
 		drop(c);
 	else
 		watch(c);
+}
+
+/* After whatever may have been sent: out with it, and on with what is next. */
+static void settle(struct client *c)
+{
+	flush(c);
+	go_on(c);
 }
 
 /* --- streams ---------------------------------------------------------------------------- */
@@ -175,31 +183,58 @@ int server_console(struct server *s, struct console_tap *console)
 	return 0;
 }
 
-/* The client has just become one, or has typed, or has taken something. */
-static void serve_stream(struct client *c)
+/* What the client has typed, also if it has gone since. */
+static void take_typed(struct client *c)
 {
+	while (c->line && c->in_at < c->in_len)
+		c->line = c->in[c->in_at++] != '\n';
 	if (c->in_at < c->in_len)
 		console_tap_type(c->server->console, (u8 *)c->in + c->in_at, c->in_len - c->in_at);
 	c->in_at = c->in_len;
-	feed(c);
+}
+
+/* The client has just become one, or has typed, or has taken something. */
+static void serve_stream(struct client *c)
+{
+	take_typed(c);
+	if (!c->gone)
+		feed(c);
+}
+
+/* The last descriptor that comes is kept for the command with it, or after it. */
+static void take_descriptors(struct client *c, struct msghdr *m)
+{
+	struct cmsghdr *h;
+	size_t i, n;
+	int fd;
+
+	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			if (c->qmp->passed >= 0)
+				close(c->qmp->passed);
+			c->qmp->passed = fd;
+		}
+	}
 }
 
 static void receive(struct client *c)
 {
-	ssize_t n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
+	char room[CMSG_SPACE(4 * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { c->in, sizeof(c->in) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+			    .msg_controllen = sizeof(room) };
+	ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
+	if (n >= 0)
+		take_descriptors(c, &m);
 	c->in_at = 0;
 	c->in_len = n > 0 ? (size_t)n : 0;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		c->gone = true;
-}
-
-/* Becomes a stream: its first character comes after the end of the answer's line. */
-static void begin_stream(struct client *c)
-{
-	c->position = UINT64_MAX;	/* not what was printed before */
-	while (c->in_at < c->in_len && strchr("\r\n", c->in[c->in_at]))
-		c->in_at++;
 }
 
 static void on_client(void *arg)
@@ -213,12 +248,15 @@ static void on_client(void *arg)
 	while (!c->gone && !c->qmp->stream && !c->out_len && c->in_at < c->in_len) {
 		c->in_at += qmp_step(c->qmp, c->in + c->in_at, c->in_len - c->in_at);
 		flush(c);
-		if (c->qmp->stream)
-			begin_stream(c);
+		if (c->qmp->stream) {
+			c->position = UINT64_MAX;	/* not what was printed before */
+			c->line = true;
+		}
 	}
-	if (!c->gone && c->qmp->stream)
+	if (c->qmp->stream)
 		serve_stream(c);
-	settle(c);
+	/* not flushed once more: with an answer that waits it is input that waits, too */
+	go_on(c);
 }
 
 static struct client *free_place(struct server *s)
@@ -245,6 +283,8 @@ static void add_client(struct server *s, int fd)
 	}
 	c->fd = fd;
 	c->qmp = calloc(1, sizeof(*c->qmp));
+	if (c->qmp)
+		c->qmp->passed = -1;
 	c->entry = loop_add(s->loop, fd, POLLIN, on_client, c);
 	if (!c->qmp || !c->entry) {
 		drop(c);

@@ -55,6 +55,12 @@ json_t *control_blockdev_del(struct qmp *q, json_t *arguments, struct qmp_error 
 json_t *control_netdev_add(struct qmp *q, json_t *arguments, struct qmp_error *e);
 json_t *control_netdev_del(struct qmp *q, json_t *arguments, struct qmp_error *e);
 
+/* --- fds.c: descriptors that clients pass ------------------------------------------------- */
+
+json_t *control_add_fd(struct qmp *q, json_t *arguments, struct qmp_error *e);
+json_t *control_remove_fd(struct qmp *q, json_t *arguments, struct qmp_error *e);
+json_t *control_query_fdsets(struct qmp *q, json_t *arguments, struct qmp_error *e);
+
 /* --- query.c, query_pci.c --------------------------------------------------------------- */
 
 json_t *control_query_block(struct qmp *q, json_t *arguments, struct qmp_error *e);

@@ -106,7 +106,7 @@ const char *filter_hint(void)
 	bool was = refused;
 
 	refused = false;
-	return was ? "the sandbox keeps it closed: see --allow and --sandbox off" : NULL;
+	return was ? "the sandbox keeps it closed: see --allow, add-fd and --sandbox off" : NULL;
 }
 
 static void say(const char *text)

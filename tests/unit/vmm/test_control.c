@@ -98,6 +98,7 @@ static int start(void **state)
 	memset(&qmp, 0, sizeof(qmp));
 	qmp.ops = &control->ops;
 	qmp.send = receive;
+	qmp.passed = -1;
 	qmp.ready = true;
 	paused = false;
 	return 0;
