@@ -21,13 +21,16 @@ void help_completion(void)
 
 static bool is_file(const char *arg)
 {
-	return !strncmp(arg, "FILE", 4) || !strncmp(arg, "PATH", 4) || !strncmp(arg, "NAME[,vars", 10);
+	return !strncmp(arg, "FILE", 4) || !strncmp(arg, "PATH", 4) ||
+	       !strncmp(arg, "NAME[,vars", 10);
 }
 
 /* Words divided by "|", all in small letters and digits. */
 static bool is_choice(const char *arg)
 {
-	return strchr(arg, '|') && strspn(arg, "abcdefghijklmnopqrstuvwxyz0123456789|-") == strlen(arg);
+	static const char may[] = "abcdefghijklmnopqrstuvwxyz0123456789|-";
+
+	return strchr(arg, '|') && strspn(arg, may) == strlen(arg);
 }
 
 static void print_words(const char *arg)

@@ -102,7 +102,8 @@ const struct option_def image_create_options[] = {
 	OPTION_FORMAT("qcow2 or raw (default: raw for *.raw and *.img,\nelse qcow2)"),
 	{ "--backing", "FILE", "the image that shows through where nothing was\n"
 	  "written; a relative name begins at the new image", set_backing },
-	{ "--backing-format", "raw|qcow2", "its format (default: as it looks)", set_backing_format },
+	{ "--backing-format", "raw|qcow2", "its format (default: as it looks)",
+	  set_backing_format },
 	OPTION_CLUSTER, OPTION_REFCOUNT, OPTION_FORCE, OPTION_END
 };
 
@@ -141,8 +142,8 @@ static const struct image_command {
 	int (*run)(const struct image_args *a);
 	const char *more;
 } commands[] = {
-	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G", image_create_options,
-	  1, 2, image_command_create, "SIZE may be left out when there is a backing file.\n" },
+	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G",
+	  image_create_options, 1, 2, image_command_create, "SIZE may be left out when there is a backing file.\n" },
 	{ "info", "FILE", "tell what an image is", image_info_options, 1, 1, image_command_info, "" },
 	{ "convert", "FILE NEW", "copy an image, into another format if need be",
 	  image_convert_options, 2, 2, image_command_convert,

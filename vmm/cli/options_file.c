@@ -28,20 +28,39 @@ static bool takes_value(const struct option_def *table, const char *option)
 	return !table->name || table->arg;	/* an unknown one is told as that */
 }
 
+/* Values live as long as the process: a copy in a list, or NULL. */
+static char *keep(const char *before, const char *text, size_t len)
+{
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *all;
+	size_t first = strlen(before);
+	struct kept *k = malloc(sizeof(*k) + first + len + 1);
+
+	if (!k)
+		return NULL;
+	memcpy(k->text, before, first);
+	memcpy(k->text + first, text, len);
+	k->text[first + len] = 0;
+	k->next = all;
+	all = k;
+	return k->text;
+}
+
 static int take_line(const struct option_def *table, void *ctx, const char *line)
 {
 	size_t len = strcspn(line, " \t");
+	const char *value = line + len;
 	char *option, *argv[2];
 	int r;
 
 	if (*line == '-')
 		return error("'%.*s' is written without dashes", (int)len, line);
-	/* values live as long as the process */
-	if (asprintf(&option, "--%.*s", (int)len, line) < 0)
-		return error("out of memory");
-	argv[0] = option;
-	argv[1] = strdup(line + len + strspn(line + len, " \t"));
-	if (!argv[1])
+	value += strspn(value, " \t");
+	argv[0] = option = keep("--", line, len);
+	argv[1] = keep("", value, strlen(value));
+	if (!argv[0] || !argv[1])
 		return error("out of memory");
 	if (strchr(option, '='))
 		return error("'%s': a blank divides an option from its value", line);

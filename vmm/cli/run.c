@@ -30,6 +30,11 @@
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
+#ifdef ANYKVM_SANDBOX_OFF
+#define DEFAULT_SANDBOX "off"
+#else
+#define DEFAULT_SANDBOX "on"
+#endif
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
@@ -284,9 +289,9 @@ const struct option_def run_options[] = {
 	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
 	  set_name },
 	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
-	{ "--sandbox", "on|off", "on (default): before the guest starts, give up all rights\n"
-	  "that the machine does not need; files are opened only if named here",
-	  set_sandbox },
+	{ "--sandbox", "on|off", "on: before the guest starts, give up all rights that the\n"
+	  "machine does not need; files are opened only if named here\n"
+	  "(default: " DEFAULT_SANDBOX ")", set_sandbox },
 	{ "--allow", "PATH", "a file, or a folder with all below it, that the machine may\n"
 	  "open while it runs: images for blockdev-add, screenshots", set_allow },
 	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
@@ -595,6 +600,7 @@ int command_run(int argc, char **argv)
 			.memory = DEFAULT_MEMORY,
 			.type = &machine_q35,
 		},
+		.no_sandbox = !strcmp(DEFAULT_SANDBOX, "off"),
 		.kvm = { .fd = -1 },
 		.firmware = { .vars_fd = -1 },
 		.status = 1,

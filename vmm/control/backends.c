@@ -52,7 +52,8 @@ static const char *file_name(json_t *file, struct qmp_error *e)
 /* QEMU's two switches as the cache= of --disk; NULL after qmp_fail. */
 static const char *cache_of(json_t *cache, struct qmp_error *e)
 {
-	json_t *direct = json_object_get(cache, "direct"), *unsafe = json_object_get(cache, "no-flush");
+	json_t *direct = json_object_get(cache, "direct");
+	json_t *unsafe = json_object_get(cache, "no-flush");
 
 	if (cache && !json_is_object(cache))
 		return qmp_fail(e, "parameter 'cache' must be an object");

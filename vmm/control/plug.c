@@ -71,7 +71,8 @@ static void forget(struct control *c, const char *id)
 static void tell_gone(struct control *c, const char *id)
 {
 	server_event_data(c->server, "DEVICE_DELETED",
-			  json_pack("{s:s, s:s+}", "device", id, "path", "/machine/peripheral/", id));
+			  json_pack("{s:s, s:s+}", "device", id, "path",
+				    "/machine/peripheral/", id));
 }
 
 void control_device_gone(void *ctx, const char *id)

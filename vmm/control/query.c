@@ -43,7 +43,7 @@ json_t *control_query_block(struct qmp *q, json_t *arguments, struct qmp_error *
 	return all;
 }
 
-/* --- CPUs, memory, engine ---------------------------------------------------------------------- */
+/* --- CPUs, memory, engine --------------------------------------------------------- */
 
 static json_t *cpu(const struct vcpu *v)
 {

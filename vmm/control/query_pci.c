@@ -41,8 +41,8 @@ static json_t *regions(const struct pci_device *d)
 
 		if (!b->size)
 			continue;
-		json_array_append_new(all, json_pack("{s:i, s:s, s:I, s:I, s:b, s:b}", "bar", (int)n,
-				      "type", io ? "io" : "memory", "address",
+		json_array_append_new(all, json_pack("{s:i, s:s, s:I, s:I, s:b, s:b}",
+				      "bar", (int)n, "type", io ? "io" : "memory", "address",
 				      b->mapped ? (json_int_t)bar_address(d, n) : (json_int_t)-1,
 				      "size", (json_int_t)b->size, "prefetch",
 				      !io && b->type & PCI_BAR_PREFETCH, "mem_type_64",

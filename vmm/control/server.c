@@ -16,7 +16,7 @@
 
 #define READ_SIZE 4096
 #define OUT_MAX (1024 * 1024)	/* bytes that wait for a client */
-#define STREAM_MAX 16384	/* the same, of the console; others wait there, and are lost there */
+#define STREAM_MAX 16384	/* of the console; others wait there, and may be lost there */
 #define STREAM_NS 1000000ULL	/* a guest prints byte by byte: so long they are collected */
 #define LAST_NS (NSEC / 5)	/* time for a client to take the last events */
 

@@ -91,12 +91,15 @@ static int create(const struct sandbox_policy *p, const struct broker_request *r
 	char real[PATH_MAX], last[NAME_MAX + 1];
 	int fd, folder = open_folder(r->path, real, last);
 
+	if (folder < 0 && may(p, r->path, "", needed(r->flags)))
+		return folder;
 	if (folder < 0)
-		return folder == -ENOENT && may(p, r->path, "", needed(r->flags)) ? folder : -EACCES;
+		return -EACCES;
 	fd = -EACCES;
 	if (may(p, r->path, real, needed(r->flags))) {
 		/* it was not there a moment ago */
-		fd = openat(folder, last, r->flags | O_EXCL | O_NOFOLLOW | O_CLOEXEC, r->mode & 0666);
+		fd = openat(folder, last, r->flags | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			    r->mode & 0666);
 		if (fd < 0)
 			fd = -errno;
 	}
@@ -332,7 +335,7 @@ int broker_start(const struct sandbox_policy *p)
 	return error("--sandbox: cannot start the process that opens files");
 }
 
-/* --- inside the sandbox ------------------------------------------------------------------------ */
+/* --- inside the sandbox -------------------------------------------------------------- */
 
 static int take_descriptor(struct msghdr *m)
 {

@@ -34,8 +34,8 @@ union broker_data {
 int broker_start(const struct sandbox_policy *p);
 
 /*
- * Asks it: a descriptor, the length of a link, 0, or -errno; -EACCES is what the policy forbids. May be
- * called from a signal handler and from several threads.
+ * Asks it: a descriptor, the length of a link, 0, or -errno; -EACCES is what the
+ * policy forbids. May be called from a signal handler and from several threads.
  */
 int broker_ask(int fd, const struct broker_request *r, union broker_data *data);
 

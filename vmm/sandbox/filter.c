@@ -38,8 +38,8 @@ static const int allowed[] = {
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
 	SCMP_SYS(pwrite64), SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2),
 	SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
-	SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fstat), SCMP_SYS(fcntl),
-	SCMP_SYS(flock), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(close),
+	SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fstat), SCMP_SYS(flock),
+	SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(close),
 	SCMP_SYS(getdents64), SCMP_SYS(fadvise64), SCMP_SYS(sync_file_range),
 	/* waiting */
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6),
@@ -75,7 +75,7 @@ static const int allowed[] = {
 static const struct {
 	int call, err;
 } failing[] = {
-	{ SCMP_SYS(clone3), ENOSYS },		/* its flags cannot be seen; clone(2) is tried next */
+	{ SCMP_SYS(clone3), ENOSYS },	/* its flags cannot be seen; clone(2) is tried next */
 	{ SCMP_SYS(statx), ENOSYS }, { SCMP_SYS(io_uring_setup), ENOSYS },
 	{ SCMP_SYS(openat2), ENOSYS }, { SCMP_SYS(futex_waitv), ENOSYS },
 	{ SCMP_SYS(access), EACCES }, { SCMP_SYS(faccessat), EACCES },
@@ -92,6 +92,12 @@ static const unsigned long requests[] = {
 	TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, FIONBIO, FIONREAD, FIOCLEX, FIONCLEX,
 	TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNGETIFF, BLKGETSIZE64, BLKSSZGET, BLKDISCARD,
 	BLKZEROOUT, BLKFLSBUF,
+};
+
+/* What is done with descriptors; not F_SETOWN, which sends signals to others. */
+static const int controls[] = {
+	F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_OFD_SETLK, F_OFD_GETLK,
+	F_ADD_SEALS, F_GET_SEALS, F_GETPIPE_SZ,
 };
 
 static int opener = -1;
@@ -225,7 +231,7 @@ static int watch_traps(void)
 	return sigaction(SIGSYS, &sa, NULL);
 }
 
-/* --- the rules --------------------------------------------------------------------------------- */
+/* --- the rules ----------------------------------------------------------------------- */
 
 #define RULE(call, n, ...) \
 	(seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(call), n, ##__VA_ARGS__))
@@ -242,6 +248,9 @@ static int add_lists(scmp_filter_ctx c)
 		err = seccomp_rule_add(c, SCMP_ACT_ERRNO((u32)failing[i].err), failing[i].call, 0);
 	for (i = 0; !err && i < ARRAY_SIZE(requests); i++)
 		err = RULE(ioctl, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, requests[i]));
+	for (i = 0; !err && i < ARRAY_SIZE(controls); i++)
+		err = RULE(fcntl, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff,
+					     (u64)controls[i]));
 	return err;
 }
 

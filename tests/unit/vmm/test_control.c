@@ -145,15 +145,17 @@ static void full_disks(void **state)
 static void plugged(void **state)
 {
 	static const char add[] = "{\"execute\": \"device_add\", \"arguments\": {\"driver\": "
-		"\"virtio-thing-pci\", \"id\": \"here\", \"netdev\": \"a,b\", \"n\": 5, \"on\": true}}";
+		"\"virtio-thing-pci\", \"id\": \"here\", \"netdev\": \"a,b\", \"n\": 5, "
+		"\"on\": true}}";
+	static const char del[] = "{\"execute\": \"device_del\", \"arguments\": "
+		"{\"id\": \"here\"}}";
 
 	(void)state;
 	assert_non_null(strstr(say(add), "\"return\": {}"));
 	assert_int_equal(config.ndevices, 1);
 	assert_string_equal(config.devices[0],
 			    "virtio-thing,id=here,net=a,,b,n=5,on=on,bus=port3");
-	assert_non_null(strstr(say("{\"execute\": \"device_del\", \"arguments\": {\"id\": \"here\"}}"),
-			       "\"return\": {}"));
+	assert_non_null(strstr(say(del), "\"return\": {}"));
 	assert_string_equal(removed, "here");
 	assert_int_equal(config.ndevices, 1);
 	config.on_removed(config.on_removed_ctx, "other");
@@ -162,7 +164,7 @@ static void plugged(void **state)
 	assert_int_equal(config.ndevices, 0);
 	/* one that was asked to go and has not: it does not come back */
 	say(add);
-	say("{\"execute\": \"device_del\", \"arguments\": {\"id\": \"here\"}}");
+	say(del);
 	control_end(control, MACHINE_RESET, true, false);
 	assert_int_equal(config.ndevices, 0);
 	control_start(control, &machine);

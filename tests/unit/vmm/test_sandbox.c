@@ -54,8 +54,13 @@ static int inside(void (*fn)(void))
 }
 
 /* In the child: a failure is told by the line. */
-#define CHECK(x) do { if (!(x)) { dprintf(2, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #x, errno); \
-			_exit(1); } } while (0)
+static void fail_here(int line, const char *what)
+{
+	dprintf(STDERR_FILENO, "%s:%d: %s (errno %d)\n", __FILE__, line, what, errno);
+	_exit(1);
+}
+
+#define CHECK(x) do { if (!(x)) fail_here(__LINE__, #x); } while (0)
 #define REFUSED(call, err) CHECK((call) == -1 && errno == (err))
 
 static void write_file(const char *name, const char *text)
@@ -324,6 +329,7 @@ static void new_user(void) { syscall(SYS_unshare, CLONE_NEWUSER); }
 static void load_program(void) { syscall(SYS_bpf, 0, NULL, 0); }
 static void read_others(void) { syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0); }
 static void type_for_user(void) { ioctl(0, TIOCSTI, "x"); }
+static void signal_others(void) { fcntl(0, F_SETOWN, 1); }
 static void raise_limits(void) { setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 1, 1 }); }
 static void be_dumpable(void) { prctl(PR_SET_DUMPABLE, 1); }
 static void other_personality(void) { syscall(SYS_personality, 0x0400000); }
@@ -376,6 +382,7 @@ static void deadly(void **state)
 		{ "mount", mount_something }, { "chroot", leave_root }, { "setuid", become_root },
 		{ "unshare", new_user }, { "bpf", load_program },
 		{ "process_vm_readv", read_others }, { "ioctl", type_for_user },
+		{ "fcntl", signal_others },
 		{ "prlimit64", raise_limits }, { "prctl", be_dumpable },
 		{ "personality", other_personality }, { "mmap", both_at_once },
 		{ "mprotect", both_later }, { "", ask_for_another_abi },
@@ -398,7 +405,8 @@ static void deadly(void **state)
 		n = read(fd[0], text, sizeof(text) - 1);
 		close(fd[0]);
 		text[n > 0 ? n : 0] = 0;
-		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS || !strstr(text, all[i].name))
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS ||
+		    !strstr(text, all[i].name))
 			fail_msg("%s: status %x, message '%s'", all[i].name, status, text);
 	}
 }
