@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices that come and go by QMP under a stock kernel: disks, networks, entropy; and
 what QMP tells of them."""
+import os
+import re
 import subprocess
+from pathlib import Path
 
 import machine
 import pytest
@@ -70,6 +73,15 @@ def test_hotplug(boot, tmp_path, monkeypatch):
         fails(qmp, "GenericError", "colour", "device_add", driver="virtio-blk", drive="d",
               colour="red")
         # what was not allowed the sandbox keeps closed, and says so
+        if sandboxed():
+            for task in Path(f"/proc/{guest.process.pid}/task").iterdir():
+                status = (task / "status").read_text()
+                assert re.search(r"^Seccomp:\t2$", status, re.M)
+                assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+                assert re.search(r"^CapEff:\t0+$", status, re.M)
+                assert not re.search(r"^Uid:.*\b0\b", status, re.M)
+        if sandboxed() and os.geteuid() == 0:
+            assert os.listdir(f"/proc/{guest.process.pid}/root") == []
         other = tmp_path / "other"
         other.write_bytes(bytes(1 << 20))
         if sandboxed():
