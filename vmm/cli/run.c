@@ -232,7 +232,7 @@ static int set_sandbox(void *ctx, const char *value)
 static int set_allow(void *ctx, const char *value)
 {
 	((struct run *)ctx)->allows = true;
-	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_TREE);
+	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE | SANDBOX_TREE);
 }
 
 static int set_stats(void *ctx, const char *value)

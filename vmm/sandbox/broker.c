@@ -220,6 +220,24 @@ static int open_own(const struct broker_request *r)
 	return fd < 0 ? -EACCES : fd;
 }
 
+/* Within what may be written and removed. */
+static int rename_file(const struct sandbox_policy *p, const struct broker_request *r)
+{
+	const unsigned int both = SANDBOX_WRITE | SANDBOX_REMOVE;
+	char real[PATH_MAX], last[NAME_MAX + 1], new_real[PATH_MAX], new_last[NAME_MAX + 1];
+	int folder = open_folder(r->path, real, last), new_folder, err = -EACCES;
+
+	if (folder < 0)
+		return -EACCES;
+	new_folder = open_folder(r->to, new_real, new_last);
+	if (new_folder >= 0 && may(p, r->path, real, both) && may(p, r->to, new_real, both))
+		err = renameat(folder, last, new_folder, new_last) < 0 ? -errno : 0;
+	if (new_folder >= 0)
+		close(new_folder);
+	close(folder);
+	return err;
+}
+
 /* --- the opener ----------------------------------------------------------------------------- */
 
 static void send_answer(struct answer *a, int fd)
@@ -255,7 +273,8 @@ static void serve(const struct sandbox_policy *p)
 
 		if (n < 0)
 			continue;
-		if (n != sizeof(r) || !memchr(r.path, 0, sizeof(r.path)) || !r.path[0])
+		if (n != sizeof(r) || !memchr(r.path, 0, sizeof(r.path)) || !r.path[0] ||
+		    !memchr(r.to, 0, sizeof(r.to)))
 			r.op = UINT32_MAX;
 		if (r.op == BROKER_OPEN && !strncmp(r.path, BROKER_OWN_FDS, strlen(BROKER_OWN_FDS)))
 			a.result = fd = open_own(&r);
@@ -263,6 +282,8 @@ static void serve(const struct sandbox_policy *p)
 			a.result = fd = open_file(p, &r);
 		else if (r.op == BROKER_STAT || r.op == BROKER_LSTAT)
 			a.result = stat_file(p, &r, &a.data.st);
+		else if (r.op == BROKER_RENAME)
+			a.result = rename_file(p, &r);
 		else if (r.op == BROKER_LINK)
 			a.result = read_link(r.path, &a.data);
 		else if (r.op == BROKER_REMOVE)
@@ -277,7 +298,7 @@ static void confine(void)
 	static const int calls[] = {
 		SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(close), SCMP_SYS(fstat),
 		SCMP_SYS(newfstatat), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-		SCMP_SYS(unlinkat), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg),
+		SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg),
 		SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
 	};
 	scmp_filter_ctx c = seccomp_init(SCMP_ACT_KILL_PROCESS);

@@ -11,13 +11,15 @@
 
 #include "policy.h"
 
-enum broker_op { BROKER_OPEN, BROKER_STAT, BROKER_LSTAT, BROKER_REMOVE, BROKER_LINK };
+enum broker_op { BROKER_OPEN, BROKER_STAT, BROKER_LSTAT, BROKER_REMOVE, BROKER_LINK,
+		 BROKER_RENAME };
 
 struct broker_request {
 	u32 op;
 	int flags;		/* of open(2) */
 	u32 mode;
 	char path[PATH_MAX];
+	char to[PATH_MAX];	/* of BROKER_RENAME: the new name */
 };
 
 #define BROKER_LINK_MAX 64

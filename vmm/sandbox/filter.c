@@ -80,8 +80,7 @@ static const struct {
 	{ SCMP_SYS(openat2), ENOSYS }, { SCMP_SYS(futex_waitv), ENOSYS },
 	{ SCMP_SYS(access), EACCES }, { SCMP_SYS(faccessat), EACCES },
 	{ SCMP_SYS(faccessat2), EACCES }, { SCMP_SYS(mkdir), EACCES },
-	{ SCMP_SYS(mkdirat), EACCES }, { SCMP_SYS(rename), EACCES },
-	{ SCMP_SYS(renameat), EACCES }, { SCMP_SYS(renameat2), EACCES },
+	{ SCMP_SYS(mkdirat), EACCES }, { SCMP_SYS(renameat2), EACCES },
 	{ SCMP_SYS(getcwd), EACCES }, { SCMP_SYS(chmod), EACCES }, { SCMP_SYS(statfs), EACCES },
 	{ SCMP_SYS(fchmod), EPERM }, { SCMP_SYS(umask), EPERM },
 	{ SCMP_SYS(setpriority), EPERM }, { SCMP_SYS(sched_setscheduler), EPERM },
@@ -175,6 +174,24 @@ static long ask_link(int dir, const char *path, char *text, size_t size)
 	return n;
 }
 
+static long ask_rename(int dir, const char *path, int new_dir, const char *to)
+{
+	struct broker_request r = { .op = BROKER_RENAME };
+	union broker_data none;
+	long result = -EACCES;
+
+	if (strnlen(path, sizeof(r.path)) == sizeof(r.path) ||
+	    strnlen(to, sizeof(r.to)) == sizeof(r.to))
+		return -ENAMETOOLONG;
+	strcpy(r.path, path);
+	strcpy(r.to, to);
+	if ((dir == AT_FDCWD || path[0] == '/') && (new_dir == AT_FDCWD || to[0] == '/'))
+		result = broker_ask(opener, &r, &none);
+	if (result == -EACCES)
+		refused = true;
+	return result;
+}
+
 #define PATH(n) ((const char *)arg[n])
 
 static long emulate(int call, const long *arg)
@@ -194,6 +211,10 @@ static long emulate(int call, const long *arg)
 		return ask_link(AT_FDCWD, PATH(0), (char *)arg[1], (size_t)arg[2]);
 	case SYS_readlinkat:
 		return ask_link((int)arg[0], PATH(1), (char *)arg[2], (size_t)arg[3]);
+	case SYS_rename:
+		return ask_rename(AT_FDCWD, PATH(0), AT_FDCWD, PATH(1));
+	case SYS_renameat:
+		return ask_rename((int)arg[0], PATH(1), (int)arg[2], PATH(3));
 	case SYS_unlink:
 		return ask(BROKER_REMOVE, AT_FDCWD, PATH(0), 0, 0, NULL);
 	case SYS_unlinkat:

@@ -151,6 +151,34 @@ static void use_files(void)
 	REFUSED(unlink(file), EACCES);
 }
 
+/* Files that may be exchanged: a temporary one takes the place of another. */
+static void use_names(void)
+{
+	char other[128];
+
+	in_folder("inner");
+	snprintf(other, sizeof(other), "%s/moved", folder);
+	CHECK(rename(path, other) == 0);
+	CHECK(open(path, O_RDONLY) == -1 && errno == ENOENT);
+	CHECK(renameat(AT_FDCWD, other, AT_FDCWD, path) == 0);
+	REFUSED(rename(path, secret), EACCES);
+	REFUSED(rename(secret, path), EACCES);
+	REFUSED(rename(file, path), EACCES);
+	REFUSED(rename(folder, secret), EACCES);
+	in_folder("..");
+	REFUSED(rename(path, other), EACCES);
+	in_folder("inner");
+	CHECK(unlink(path) == 0);
+	REFUSED(unlink(secret), EACCES);
+}
+
+static void test_use_names(void **state)
+{
+	(void)state;
+	assert_int_equal(sandbox_allow(folder, SANDBOX_WRITE | SANDBOX_REMOVE | SANDBOX_TREE), 0);
+	assert_int_equal(inside(use_names), 0);
+}
+
 static void see_nothing(void)
 {
 	static const char *const names[] = { "/etc/passwd", "/", "/proc/self/mem", "/proc/self/exe",
@@ -458,7 +486,7 @@ static void policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(policy), TEST(test_use_files), TEST(test_see_nothing),
+		TEST(policy), TEST(test_use_files), TEST(test_use_names), TEST(test_see_nothing),
 		TEST(test_several_threads), TEST(test_make_code), TEST(test_be_nobody),
 		TEST(test_use_inet), TEST(test_use_ring), TEST(deadly),
 	};
