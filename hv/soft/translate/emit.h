@@ -79,6 +79,7 @@ struct xinsn {
 	s8 inner;		/* K_JCC to the instruction with this index; -1: out of the block */
 	s8 join;		/* the first that jumps here within the block; -1: none does */
 	u8 *jump;		/* inner: the rel32 */
+	bool steady;		/* in a loop, in which it stays in a page for long */
 	s8 mem;			/* index of the memory operand, -1: none */
 	struct x_share share, stack;	/* its memory operand, its push or pop */
 	bool last;		/* no fall-through */
@@ -408,7 +409,12 @@ void x_rsp_catch_up(struct xl *x);
 /* May xi run while RSP is behind? */
 bool x_rsp_may_wait(const struct xinsn *xi);
 
+/* steady.c */
+void x_find_steady(struct xl *x);
+
 /* share.c */
+/* Does xi add a constant of less than a page to the register? */
+bool x_constant_step(const struct xinsn *xi, int reg, s64 *by);
 void x_share_analyse(struct xl *x);
 /* S0 and x->ref = the operand's place. */
 void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s);
@@ -425,6 +431,8 @@ void x_bit_mem(struct xl *x, struct xinsn *xi);
 void x_div(struct xl *x, struct xinsn *xi);
 
 /* inner.c */
+/* Offset in the block to which a direct jump leads. */
+s64 x_jump_to(const struct xinsn *xi);
 /* Finds the jumps within the block; ends it where a loop in it begins. */
 void x_find_inner(struct xl *x);
 /* Whether another block begins at off. */

@@ -10,7 +10,7 @@
 
 bool soft_no_inner;
 
-static s64 jump_to(const struct xinsn *xi)
+s64 x_jump_to(const struct xinsn *xi)
 {
 	return (s64)xi->off + xi->zi.length + xi->op[0].imm.value.s;
 }
@@ -33,9 +33,9 @@ static u32 loop_start(const struct xl *x)
 
 		if (xi->kind != K_JCC && xi->kind != K_JMP && xi->kind != K_LOOP)
 			continue;
-		if (jump_to(xi) > (s64)xi->off)
+		if (x_jump_to(xi) > (s64)xi->off)
 			continue;
-		t = index_of(x, 1, jump_to(xi));
+		t = index_of(x, 1, x_jump_to(xi));
 		first = MIN(first, t);
 	}
 	return first;
@@ -62,9 +62,9 @@ void x_find_inner(struct xl *x)
 		struct xinsn *xi = &x->x[i];
 		u32 t;
 
-		if (xi->kind != K_JCC || jump_to(xi) <= (s64)xi->off)
+		if (xi->kind != K_JCC || x_jump_to(xi) <= (s64)xi->off)
 			continue;
-		t = index_of(x, i + 1, jump_to(xi));
+		t = index_of(x, i + 1, x_jump_to(xi));
 		if (t == x->n || x->x[t - 1].kind == K_STI)	/* its shadow ends behind t */
 			continue;
 		xi->inner = (s8)t;

@@ -325,10 +325,11 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP || align > 1 || (x->mode & MODE_ALIGN)) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
-		check_address(x, xi, size, write, align, stack, base == H_R15);
+		check_address(x, xi, size, write, align, stack,
+			      base == H_R15 || xi->steady);
 		return;
 	}
-	f = compare(x, xi, base, disp, size, write, 1, base == H_R15);
+	f = compare(x, xi, base, disp, size, write, 1, base == H_R15 || xi->steady);
 	f.cold->info = miss_info(xi, size, write, 1, false, stack);
 	f.cold->delta = true;
 	e_op_found(x, 0x8b, &f);
@@ -340,7 +341,7 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 		   bool write, s32 *site)
 {
 	struct found f;
-	bool same = base == H_R15;
+	bool same = base == H_R15 || xi->steady;
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
@@ -449,7 +450,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
 		check_address(x, xi, size, write, align, seg == SEG_SS,
-			      op->mem.base == ZYDIS_REGISTER_RSP);
+			      op->mem.base == ZYDIS_REGISTER_RSP || xi->steady);
 }
 
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,

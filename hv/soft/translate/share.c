@@ -182,8 +182,7 @@ static void stack_access(struct analysis *a, struct xinsn *xi)
 	}
 }
 
-/* A register plus or minus a constant. */
-static bool constant_step(const struct xinsn *xi, int reg, s64 *by)
+bool x_constant_step(const struct xinsn *xi, int reg, s64 *by)
 {
 	const ZydisDecodedOperand *dst = &xi->op[0], *src = &xi->op[1];
 	bool high;
@@ -228,7 +227,7 @@ static void register_writes(struct analysis *a, const struct xinsn *xi)
 		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			continue;
 		reg = gpr_number(op->reg.value, &high);
-		if (constant_step(xi, reg, &by))
+		if (x_constant_step(xi, reg, &by))
 			moved(a, reg, by);
 		else
 			changed(a, reg);

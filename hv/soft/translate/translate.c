@@ -342,6 +342,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	if (!x->n)
 		return SOFT_STRADDLES;
 	x_find_inner(x);
+	x_find_steady(x);
 	size = x->x[x->n - 1].off + x->x[x->n - 1].zi.length;
 	x_settle(x);
 	x_share_analyse(x);
