@@ -42,8 +42,10 @@ class Qemu(machine.Guest):
 
     def fail(self, what):
         try:
-            registers = self.qmp("human-monitor-command", 5, command_line="info registers -a")
-            self.errors += f"\n{registers[-3000:]}"
+            for command in ("info status", "info registers -a", "info lapic", "info pic"):
+                said = self.qmp("human-monitor-command", 5, command_line=command)
+                self.errors += "\n".join(line for line in ["", *said.splitlines()]
+                                         if not re.match(r"[XYZ]MM|FPR|FCW|Opmask|DR", line))
         except Exception as e:  # it may be as dead as its guest
             self.errors += f"\nno registers: {e}"
         super().fail(what)

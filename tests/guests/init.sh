@@ -20,7 +20,9 @@ dmesg -n 1
 echo "ANYKVM-INIT uptime $(cut -d' ' -f1 /proc/uptime)"
 
 for module in /modules/*.ko; do
-	[ -e "$module" ] && { insmod "$module" || echo "ANYKVM-INSMOD-FAILED $module"; }
+	name=${module##*/[0-9][0-9]-}
+	[ -e "$module" ] && [ ! -e "/sys/module/${name%.ko}" ] || continue	# not there; already in
+	insmod "$module" || echo "ANYKVM-INSMOD-FAILED $module"
 done
 
 mode=

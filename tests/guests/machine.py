@@ -185,7 +185,7 @@ class Guest:
         tail = "\n".join([line for _, line in self.lines[-25:]] + [self.partial])[-3000:]
         tail = re.sub(r"\x1b(c|\[[0-9;?]*[A-Za-z])", " ", tail)
         raise GuestTimeout(f"the guest {what}; its console ended with:\n{tail}\n"
-                           f"standard error: {self.errors[-2000:]}")
+                           f"standard error: {self.errors[-6000:]}")
 
     def cpu_seconds(self):
         """Processor time that the process has used so far."""
