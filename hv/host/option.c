@@ -22,3 +22,26 @@ bool host_option(const char *name)
 	}
 	return false;
 }
+
+static bool among(const char *const *names, const char *p, size_t len)
+{
+	for (; *names; names++)
+		if (strlen(*names) == len && !strncmp(*names, p, len))
+			return true;
+	return false;
+}
+
+void host_options_known(const char *const *names)
+{
+	const char *p = secure_getenv("ANYKVM_SOFT");
+	static bool told;
+
+	for (; p && *p && !told; ) {
+		size_t len = strcspn(p, ",");
+
+		if (len && !among(names, p, len))
+			host_log("ANYKVM_SOFT: there is no switch '%.*s'", (int)len, p);
+		p += len + (p[len] == ',');
+	}
+	told = true;
+}

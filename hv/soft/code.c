@@ -587,9 +587,7 @@ int soft_code_init(struct vm *vm)
 	}
 	pads(s);
 	soft_features_init();
-	soft_exact_flags = host_option("exact-flags");
-	soft_no_sharing = host_option("no-sharing");
-	soft_no_inner = host_option("no-inner");
+	soft_switches_init();
 	soft_fault_init();
 	soft_stats_init(s);
 	return 0;

@@ -332,7 +332,7 @@ static void link_to(struct vcpu *v, struct exit_link *l)
 		return;
 	soft_lock(s);
 	if ((b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
-		if (b->gpa2)
+		if (b->gpa2 || soft_switch.no_links)
 			x_far_link(s, l);
 		else
 			soft_link(v, l, b);

@@ -419,12 +419,6 @@ bool x_far_link(struct soft_vm *s, struct exit_link *l);
 /* True when flags that are there at a jump must be moved for b's entry. */
 bool x_flags_must_move(enum flags_at at, const struct block *b);
 void soft_features_init(void);
-/* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
-extern bool soft_exact_flags;
-/* Option no-inner: every jump leaves its block. */
-extern bool soft_no_inner;
-/* Option no-sharing: every access has a TLB check of its own. */
-extern bool soft_no_sharing;
 size_t soft_scratch_size(void);
 size_t soft_insn_scratch_size(void);
 
@@ -491,12 +485,25 @@ void soft_fault_init(void);
 /* The running vCPU of this thread, NULL: none. */
 extern __thread struct vcpu *soft_running;
 
+/* switches.c */
+extern struct soft_switches {
+	bool exact_flags;	/* dead flags are saved too, so that they are exact at every fault */
+	bool no_far;		/* jumps to other pages ask the jump cache */
+	bool no_inner;		/* every jump leaves its block */
+	bool no_links;		/* ... and asks the jump cache */
+	bool no_sharing;	/* every access has a TLB check of its own */
+	bool no_sites;		/* ... which asks the TLB */
+	bool no_spaces;		/* a change of the address space forgets the one before */
+	bool no_steady;		/* no sites for accesses of loops */
+	bool perf_map;		/* blocks have names for perf */
+	bool stats_time;	/* measures where the vCPUs' time goes */
+} soft_switch;
+void soft_switches_init(void);
+
 /* stats.c */
-/* Option stats-time: measures where the vCPUs' time goes. */
-extern bool soft_stats_time;
 static inline u64 soft_clock(void)
 {
-	return unlikely(soft_stats_time) ? host_rdtsc() : 0;
+	return unlikely(soft_switch.stats_time) ? host_rdtsc() : 0;
 }
 void soft_stats_init(struct soft_vm *s);
 bool soft_stat_name(u32 i, char *name, bool *ns);

@@ -61,7 +61,6 @@ static const struct counter counters[] = {
 	TIME("time.deliver", deliver_time),
 };
 
-bool soft_stats_time;
 
 /* Mnemonics that a C function may emulate. */
 static u16 helpers[ZYDIS_MNEMONIC_MAX_VALUE + 1];
@@ -87,8 +86,7 @@ void soft_stats_init(struct soft_vm *s)
 		if (is_helper((u16)m))
 			helpers[n++] = (u16)m;
 	helper_count = n;
-	soft_stats_time = host_option("stats-time");
-	s->perf_map = host_option("perf-map") && host_perf_map_start();
+	s->perf_map = soft_switch.perf_map && host_perf_map_start();
 }
 
 static u32 append(char *name, u32 at, const char *text)

@@ -309,7 +309,7 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep)
 	struct soft_cpu *c = soft_cpu(v);
 
 	/* A flush of everything forgets which pages were large. */
-	if (!(v->cr4 & X86_CR4_PCIDE) || !(v->cr4 & X86_CR4_PGE)) {
+	if (soft_switch.no_spaces || !(v->cr4 & X86_CR4_PCIDE) || !(v->cr4 & X86_CR4_PGE)) {
 		soft_flush_tlb(v, true);
 		return;
 	}

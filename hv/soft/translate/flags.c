@@ -80,7 +80,7 @@ void x_flags_liveness(struct xl *x)
 			live = FLAGS_ALL;
 		else
 			live = (live & ~xi->fl_kill) | xi->fl_read;
-		if (soft_exact_flags && may_fault(xi))
+		if (soft_switch.exact_flags && may_fault(xi))
 			live = FLAGS_ALL;
 		xi->live_in = live;
 	}
@@ -137,7 +137,7 @@ void x_flags_restore(struct xl *x, int tmp)
 
 static u16 needed(const struct xinsn *xi)
 {
-	if (leaves_exactly(xi) || (soft_exact_flags && may_fault(xi)))
+	if (leaves_exactly(xi) || (soft_switch.exact_flags && may_fault(xi)))
 		return FLAGS_ALL;
 	return (xi->live_out & ~xi->fl_kill) | xi->fl_read;
 }

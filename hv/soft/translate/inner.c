@@ -8,8 +8,6 @@
  */
 #include "emit.h"
 
-bool soft_no_inner;
-
 s64 x_jump_to(const struct xinsn *xi)
 {
 	return (s64)xi->off + xi->zi.length + xi->op[0].imm.value.s;
@@ -45,7 +43,7 @@ bool x_block_known(const struct xl *x, u32 off)
 {
 	const struct block *b;
 
-	if (!x->page || soft_no_inner)
+	if (!x->page || soft_switch.no_inner)
 		return false;
 	b = soft_block_find(x->page, x->gpa + off, x->mode);
 	return b && !b->gpa2;
@@ -55,7 +53,7 @@ void x_find_inner(struct xl *x)
 {
 	for (u32 i = 0; i < x->n; i++)
 		x->x[i].inner = x->x[i].join = -1;
-	if (soft_no_inner || MODE_BITS(x->mode) != MODE_64 || (x->mode & (MODE_ONE | MODE_BOUNCE)))
+	if (soft_switch.no_inner || MODE_BITS(x->mode) != MODE_64 || (x->mode & (MODE_ONE | MODE_BOUNCE)))
 		return;
 	x_cut(x, loop_start(x));
 	for (u32 i = 0; i < x->n; i++) {

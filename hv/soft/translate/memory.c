@@ -238,7 +238,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 			    bool write, u32 align, bool same)
 {
 	enum site_class class = write ? SITE_WRITE : SITE_READ;
-	struct found f = { .tlb = !same };
+	struct found f = { .tlb = !same || soft_switch.no_sites };
 	s32 at, tag = 0;
 	u8 cc;
 
@@ -445,7 +445,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 	}
 	x_effective(x, xi, op, S0, true);
 	segment(x, xi, seg, size, write);
-	if (is_const(op) && !(x->mode & MODE_ALIGN))
+	if (is_const(op) && !(x->mode & MODE_ALIGN) && !soft_switch.no_sites)
 		check_const(x, xi, size, write, align,
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
@@ -590,7 +590,7 @@ void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
 
 bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 {
-	struct far_jump *f = soft_meta_alloc(x->s, sizeof(*f));
+	struct far_jump *f = soft_switch.no_far ? NULL : soft_meta_alloc(x->s, sizeof(*f));
 	struct cold *c;
 
 	if (!f || MODE_BITS(x->mode) != MODE_64 || !soft_far_new(x->s, f))

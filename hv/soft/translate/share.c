@@ -134,6 +134,8 @@ static void explicit_operand(struct analysis *a, struct xinsn *xi)
 	s->disp = op->mem.disp.value;
 	s->index = -1;
 	s->scale = 1;
+	if (op->mem.base == ZYDIS_REGISTER_RIP && soft_switch.no_sites)
+		return;
 	if (op->mem.base == ZYDIS_REGISTER_RIP) {
 		s->base = INSN_RIP;
 		s->disp += xi->off + xi->zi.length;
@@ -267,7 +269,7 @@ void x_share_analyse(struct xl *x)
 	x->ngroups = 0;
 	for (u32 i = 0; i < x->n; i++)
 		x->x[i].share.group = x->x[i].stack.group = -1;
-	if (soft_no_sharing || MODE_BITS(x->mode) != MODE_64 ||
+	if (soft_switch.no_sharing || MODE_BITS(x->mode) != MODE_64 ||
 	    (x->mode & (MODE_ALIGN | MODE_ONE | MODE_BOUNCE | MODE_PLAIN)))
 		return;
 	for (u32 i = 0; i < x->n; i++) {

@@ -57,7 +57,7 @@ void x_find_steady(struct xl *x)
 {
 	for (u32 i = 0; i < x->n; i++)
 		x->x[i].steady = false;
-	if (MODE_BITS(x->mode) != MODE_64)
+	if (soft_switch.no_steady || MODE_BITS(x->mode) != MODE_64)
 		return;
 	for (u32 i = 0; i < x->n; i++) {
 		const struct xinsn *xi = &x->x[i];

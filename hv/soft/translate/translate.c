@@ -7,8 +7,6 @@
 #include "emit.h"
 #include "../decode/decode.h"
 
-bool soft_exact_flags, soft_no_sharing;
-
 size_t soft_scratch_size(void)
 {
 	return sizeof(struct xl);
