@@ -18,6 +18,7 @@
 #include "../boot/firmware.h"
 #include "../control/address.h"
 #include "../control/control.h"
+#include "../display/display.h"
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
@@ -32,6 +33,7 @@
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 #define NETS_MAX 16
+#define DISPLAYS_MAX 8
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -49,6 +51,9 @@ struct run {
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
+	const char *displays[DISPLAYS_MAX];
+	unsigned int ndisplays;
+	bool vga, vga_given;
 
 	struct control_config control_config;
 
@@ -56,6 +61,7 @@ struct run {
 	struct loop *loop;
 	struct registry *backends;
 	struct input *input;
+	struct display *display;
 	struct signals *signals;
 	struct terminal *terminal;
 	struct control *control;
@@ -125,6 +131,29 @@ static int set_net(void *ctx, const char *value)
 	if (r->nnets == NETS_MAX)
 		return error("too many --net options: at most %d", NETS_MAX);
 	r->nets[r->nnets++] = value;
+	return 0;
+}
+
+static int set_display(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (!strcmp(value, "none"))
+		return 0;
+	if (r->ndisplays == DISPLAYS_MAX)
+		return error("too many --display options: at most %d", DISPLAYS_MAX);
+	r->displays[r->ndisplays++] = value;
+	return 0;
+}
+
+static int set_vga(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "std") && strcmp(value, "none"))
+		return error("--vga takes std or none, not '%s'", value);
+	r->vga = !strcmp(value, "std");
+	r->vga_given = true;
 	return 0;
 }
 
@@ -248,6 +277,9 @@ static const struct option_def options[] = {
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
 	  set_firmware },
+	{ "--display", "KIND[,K=V]...", "show the screen, and take keys and movements:\n"
+	  "none (default): nowhere", set_display },
+	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA", set_vga },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
@@ -459,6 +491,19 @@ static int open_nets(struct run *r)
 	return 0;
 }
 
+/* The VGA comes first, so that it has the first slot. */
+static int add_vga(struct run *r)
+{
+	if (!(r->vga_given ? r->vga : r->ndisplays && r->config.type != &machine_micro))
+		return 0;
+	if (set_device(r, "vga") < 0)
+		return -1;
+	memmove(r->config.devices + 1, r->config.devices,
+		(r->config.ndevices - 1) * sizeof(r->config.devices[0]));
+	r->config.devices[0] = "vga";
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -478,10 +523,14 @@ static int set_up(struct run *r)
 		return error("cannot create the event loop");
 	r->backends = registry_new();
 	r->input = input_new();
-	if (!r->backends || !r->input)
+	r->display = display_new();
+	if (!r->backends || !r->input || !r->display)
 		return error("out of memory");
 	r->config.backends = r->backends;
-	r->config.input = r->input;
+	r->config.input = r->control_config.input = r->input;
+	r->config.display = r->control_config.display = r->display;
+	if (add_vga(r) < 0)
+		return -1;
 	if (open_disks(r) < 0 || open_nets(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
@@ -516,6 +565,7 @@ static void tear_down(struct run *r)
 		kvm_close(&r->kvm);
 	registry_free(r->backends);
 	input_free(r->input);
+	display_free(r->display);
 	firmware_free(&r->firmware);
 	signals_free(r->signals);	/* may end the process */
 	loop_free(r->loop);

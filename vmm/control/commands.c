@@ -121,21 +121,41 @@ static const struct qmp_command commands[] = {
 
 static json_t *query_commands(struct qmp *q, json_t *arguments, struct qmp_error *e)
 {
+	const struct qmp_command *c;
 	json_t *list = json_array();
 	unsigned int i;
 
-	(void)q, (void)arguments, (void)e;
+	(void)arguments, (void)e;
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		json_array_append_new(list, json_pack("{s:s}", "name", commands[i].name));
+	for (c = q->ops->more; c && c->name; c++)
+		json_array_append_new(list, json_pack("{s:s}", "name", c->name));
 	return list;
 }
 
-const struct qmp_command *commands_find(const char *name)
+const struct qmp_command *commands_find(const struct qmp_ops *ops, const char *name)
 {
+	const struct qmp_command *c;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];
+	for (c = ops->more; c && c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
 	return NULL;
+}
+
+bool commands_takes(const struct qmp_command *c, const char *argument)
+{
+	size_t n = strlen(argument);
+	const char *at;
+
+	for (at = c->arguments; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (strcspn(at, ",") == n && !strncmp(at, argument, n))
+			return true;
+	}
+	return false;
 }

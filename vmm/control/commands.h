@@ -14,13 +14,15 @@ struct qmp_error {
 
 struct qmp_command {
 	const char *name;
-	const char *argument;		/* the one it may have, or NULL */
+	const char *arguments;		/* those it may have, by commas; or NULL */
 	/* The value, or NULL after qmp_fail */
 	json_t *(*run)(struct qmp *q, json_t *arguments, struct qmp_error *e);
 };
 
 /* NULL when there is none of this name. */
-const struct qmp_command *commands_find(const char *name);
+const struct qmp_command *commands_find(const struct qmp_ops *ops, const char *name);
+/* True when a command may have this argument. */
+bool commands_takes(const struct qmp_command *c, const char *argument);
 /* What query-version answers. */
 json_t *commands_version(void);
 

@@ -10,11 +10,13 @@
 #include "../error.h"
 #include "address.h"
 #include "control.h"
+#include "screen.h"
 #include "server.h"
 
 struct control {
 	struct qmp_ops ops;
 	struct server *server;
+	struct screen *screen;
 	struct machine *machine;	/* NULL between two */
 	bool stopped, full;
 	bool paused;			/* what the machine and the clients know of these */
@@ -147,8 +149,10 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 		error("out of memory");
 		return NULL;
 	}
-	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c };
-	c->server = server_new(l, &c->ops);
+	c->screen = screen_new(l, config->display, config->input);
+	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
+				   screen_commands, c->screen };
+	c->server = c->screen ? server_new(l, &c->ops) : NULL;
 	if (!c->server)
 		error("out of memory");
 	if (c->server && listen_by_name(c, config->name) == 0 &&
@@ -163,5 +167,6 @@ void control_free(struct control *c)
 	if (!c)
 		return;
 	server_free(c->server);
+	screen_free(c->screen);
 	free(c);
 }

@@ -13,6 +13,8 @@
 struct control_config {
 	const char *name;	/* or NULL: the process id is its name */
 	const char *path;	/* of a socket, besides the one that goes by the name; or NULL */
+	struct display *display;
+	struct input *input;
 };
 
 struct control;

@@ -90,7 +90,7 @@ static json_t *execute(struct qmp *q, json_t *request, struct qmp_error *e)
 		return NULL;
 	name = json_string_value(json_object_get(request, "execute"));
 	arguments = json_object_get(request, "arguments");
-	c = commands_find(name);
+	c = commands_find(q->ops, name);
 	e->not_found = !c || (strcmp(name, "qmp_capabilities") == 0) == q->ready;
 	if (!c)
 		return qmp_fail(e, "there is no command '%.64s'", name);
@@ -101,7 +101,7 @@ static json_t *execute(struct qmp *q, json_t *request, struct qmp_error *e)
 	at = json_object_iter(arguments);
 	for (; at; at = json_object_iter_next(arguments, at)) {
 		key = json_object_iter_key(at);
-		if (!c->argument || strcmp(key, c->argument))
+		if (!commands_takes(c, key))
 			return qmp_fail(e, "parameter '%.64s' is not expected", key);
 	}
 	return c->run(q, arguments, e);

@@ -11,6 +11,9 @@
 
 #include "frame.h"
 
+struct qmp_command;
+struct screen;
+
 /* What the commands do. */
 struct qmp_ops {
 	/* "running", "paused" or "io-error" */
@@ -22,6 +25,8 @@ struct qmp_ops {
 	void (*quit)(void *ctx);
 	const char *name;	/* of the machine, or NULL */
 	void *ctx;
+	const struct qmp_command *more;	/* commands besides those here, ended by no name; or NULL */
+	struct screen *screen;		/* for them */
 };
 
 struct qmp {

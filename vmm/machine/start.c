@@ -6,6 +6,7 @@
 #include "../boot/acpi_loader.h"
 #include "../boot/firmware.h"
 #include "../boot/smbios.h"
+#include "../devices/display/vga_device.h"
 #include "../devices/firmware/flash.h"
 #include "../devices/firmware/fw_cfg.h"
 #include "../devices/pci/pci.h"
@@ -88,6 +89,8 @@ static int load_direct(struct machine *m)
 
 	if (m->config->type->assign)
 		m->config->type->assign(m);
+	if (m->board.vga)
+		vga_boot_screen(m->board.vga, &boot.screen);
 	describe(m, &c);
 	if (c.ecam_size)
 		boot.reserved[boot.nreserved++] =
