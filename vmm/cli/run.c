@@ -19,6 +19,7 @@
 #include "../control/address.h"
 #include "../control/control.h"
 #include "../display/display.h"
+#include "../display/show.h"
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
@@ -62,6 +63,8 @@ struct run {
 	struct registry *backends;
 	struct input *input;
 	struct display *display;
+	struct show *shows[DISPLAYS_MAX];
+	unsigned int nshows;
 	struct signals *signals;
 	struct terminal *terminal;
 	struct control *control;
@@ -278,7 +281,9 @@ static const struct option_def options[] = {
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
 	  set_firmware },
 	{ "--display", "KIND[,K=V]...", "show the screen, and take keys and movements:\n"
-	  "none (default): nowhere", set_display },
+	  "none (default): nowhere\n"
+	  "vnc[=unix:PATH|ADDR:N]: by VNC; ADDR:N is a port of loopback and needs\n"
+	  "  password-file=FILE", set_display },
 	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA", set_vga },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
@@ -504,6 +509,22 @@ static int add_vga(struct run *r)
 	return 0;
 }
 
+static int open_displays(struct run *r)
+{
+	const struct show_config c = {
+		.display = r->display,
+		.input = r->input,
+		.name = r->control_config.name,
+	};
+
+	for (; r->nshows < r->ndisplays; r->nshows++) {
+		r->shows[r->nshows] = show_open(&c, r->displays[r->nshows]);
+		if (!r->shows[r->nshows])
+			return -1;
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -539,6 +560,8 @@ static int set_up(struct run *r)
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;
+	if (open_displays(r) < 0)
+		return -1;
 	r->refreshed = timer_new(r->loop, on_refreshed, r);
 	if (!r->refreshed)
 		return error("cannot create a timer");
@@ -556,6 +579,8 @@ static int set_up(struct run *r)
 
 static void tear_down(struct run *r)
 {
+	while (r->nshows)
+		show_free(r->shows[--r->nshows]);
 	terminal_free(r->terminal);
 	control_free(r->control);
 	trace_finish(r->config.trace);

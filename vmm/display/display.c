@@ -293,18 +293,21 @@ void display_poll(struct display_sink *k)
 	pthread_mutex_unlock(&d->lock);
 }
 
-void display_wish(struct display *d, unsigned int width, unsigned int height)
+bool display_wish(struct display *d, unsigned int width, unsigned int height)
 {
 	const struct display_source *s;
+	bool can;
 
 	if (width < 1 || height < 1 || width > DISPLAY_WIDTH_MAX || height > DISPLAY_HEIGHT_MAX ||
 	    width * height > DISPLAY_PIXELS_MAX)
-		return;
+		return false;
 	pthread_mutex_lock(&d->lock);
 	s = in_charge(d);
-	if (s && s->wish)
+	can = s && s->wish;
+	if (can)
 		s->wish(s->ctx, width, height);
 	pthread_mutex_unlock(&d->lock);
+	return can;
 }
 
 struct surface *display_snapshot(struct display *d)

@@ -54,7 +54,7 @@ struct display_source {
 	 * then gives rows of pixels (display_row).
 	 */
 	void (*refresh)(void *ctx, struct display *d, bool all);
-	/* The user would like this size; may be NULL. */
+	/* The user would like this size; NULL: it cannot change. */
 	void (*wish)(void *ctx, unsigned int width, unsigned int height);
 	void *ctx;
 };
@@ -90,8 +90,8 @@ struct display_sink *display_sink_new(struct display *d, const struct display_si
 void display_sink_free(struct display_sink *s);
 /* Brings the sink up to date. From any thread. */
 void display_poll(struct display_sink *s);
-/* Tells the source in charge which size the user would like. */
-void display_wish(struct display *d, unsigned int width, unsigned int height);
+/* Tells the source in charge which size the user would like; false when it cannot change. */
+bool display_wish(struct display *d, unsigned int width, unsigned int height);
 
 /* A copy of the screen as it is, for free(); NULL when there is no memory. */
 struct surface *display_snapshot(struct display *d);
