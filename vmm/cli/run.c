@@ -509,6 +509,17 @@ static int add_vga(struct run *r)
 	return 0;
 }
 
+/* Where a screen is shown, the pointer of who looks at it is to be the guest's. */
+static int add_tablet(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->config.ndevices; i++)
+		if (!strncmp(r->config.devices[i], "virtio-tablet", strlen("virtio-tablet")))
+			return 0;
+	return r->ndisplays ? set_device(r, "virtio-tablet") : 0;
+}
+
 static int open_displays(struct run *r)
 {
 	const struct show_config c = {
@@ -550,7 +561,7 @@ static int set_up(struct run *r)
 	r->config.backends = r->backends;
 	r->config.input = r->control_config.input = r->input;
 	r->config.display = r->control_config.display = r->display;
-	if (add_vga(r) < 0)
+	if (add_vga(r) < 0 || add_tablet(r) < 0)
 		return -1;
 	if (open_disks(r) < 0 || open_nets(r) < 0)
 		return -1;
