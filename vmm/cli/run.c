@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/console_tap.h"
 #include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/net/net.h"
@@ -65,6 +66,7 @@ struct run {
 	struct display *display;
 	struct show *shows[DISPLAYS_MAX];
 	unsigned int nshows;
+	struct console_tap *tap;	/* on the terminal; or NULL */
 	struct signals *signals;
 	struct terminal *terminal;
 	struct control *control;
@@ -283,7 +285,8 @@ static const struct option_def options[] = {
 	{ "--display", "KIND[,K=V]...", "show the screen, and take keys and movements:\n"
 	  "none (default): nowhere\n"
 	  "vnc[=unix:PATH|ADDR:N]: by VNC; ADDR:N is a port of loopback and needs\n"
-	  "  password-file=FILE", set_display },
+	  "  password-file=FILE\n"
+	  "web[=ADDR:PORT]: in a browser on this host; its address is printed", set_display },
 	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA", set_vga },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
@@ -424,12 +427,17 @@ static void on_full_disk(void *ctx, bool full)
 
 /* --- running ------------------------------------------------------------------------- */
 
+static struct chardev *console(struct run *r)
+{
+	return r->tap ? console_tap_chardev(r->tap) : terminal_chardev(r->terminal);
+}
+
 /* One life of the machine: why it ended. */
 static enum machine_end run_once(struct run *r)
 {
 	enum machine_end end = MACHINE_FAILED;
 
-	r->machine = machine_new(&r->kvm, &r->config, r->loop, terminal_chardev(r->terminal));
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, console(r));
 	if (!r->machine)
 		return end;
 	control_start(r->control, r->machine);
@@ -522,12 +530,18 @@ static int add_tablet(struct run *r)
 
 static int open_displays(struct run *r)
 {
-	const struct show_config c = {
+	struct show_config c = {
 		.display = r->display,
 		.input = r->input,
 		.name = r->control_config.name,
 	};
 
+	if (r->ndisplays) {
+		r->tap = console_tap_new(terminal_chardev(r->terminal));
+		if (!r->tap)
+			return error("out of memory");
+	}
+	c.tap = r->tap;
 	for (; r->nshows < r->ndisplays; r->nshows++) {
 		r->shows[r->nshows] = show_open(&c, r->displays[r->nshows]);
 		if (!r->shows[r->nshows])
@@ -571,13 +585,13 @@ static int set_up(struct run *r)
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;
-	if (open_displays(r) < 0)
-		return -1;
 	r->refreshed = timer_new(r->loop, on_refreshed, r);
 	if (!r->refreshed)
 		return error("cannot create a timer");
 	r->terminal = terminal_new(r->loop, &ops);
 	if (!r->terminal)
+		return -1;
+	if (open_displays(r) < 0)
 		return -1;
 	if (trace_samples(r->config.trace)) {
 		r->sampler = timer_new(r->loop, on_sample, r);
@@ -592,6 +606,7 @@ static void tear_down(struct run *r)
 {
 	while (r->nshows)
 		show_free(r->shows[--r->nshows]);
+	console_tap_free(r->tap);
 	terminal_free(r->terminal);
 	control_free(r->control);
 	trace_finish(r->config.trace);

@@ -19,14 +19,16 @@
 #include "../error.h"
 #include "show.h"
 #include "vnc.h"
+#include "web.h"
 
 #define VNC_PORT 5900
-#define VNC_DISPLAYS 100
+#define VNC_DISPLAYS 99
 #define VNC_SUFFIX ".vnc"
 #define BACKLOG 16
 
 struct show {
 	struct vnc *vnc;
+	struct web *web;
 	int fd;				/* that listens, or -1 */
 	char path[2 * PATH_MAX];	/* of its socket, or "" */
 	struct stat made;
@@ -79,25 +81,25 @@ static int listen_default(struct show *s, const struct show_config *c)
 	return listen_unix(s, path);
 }
 
-/* ADDR:N, where ADDR is of the loopback network or left out. */
-static int parse_port(const char *where, struct sockaddr_in *in)
+/* ADDR:N, where ADDR is of the loopback network or left out, and N at most max. */
+static int parse_port(const char *kind, const char *where, u64 max, struct sockaddr_in *in)
 {
 	const char *colon = strrchr(where, ':');
 	char addr[INET_ADDRSTRLEN] = "127.0.0.1";
 	u64 n;
 
-	if (!colon || parse_number(colon + 1, &n) < 0 || n >= VNC_DISPLAYS)
-		return error("--display vnc: '%s' is neither unix:PATH nor ADDRESS:NUMBER", where);
+	if (!colon || parse_number(colon + 1, &n) < 0 || n > max)
+		return error("--display %s: '%s' is not ADDRESS:NUMBER", kind, where);
 	if (colon - where >= (long)sizeof(addr))
-		return error("--display vnc: '%s' is no address", where);
+		return error("--display %s: '%s' is no address", kind, where);
 	if (colon > where)
 		snprintf(addr, sizeof(addr), "%.*s", (int)(colon - where), where);
-	*in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((u16)(VNC_PORT + n)) };
+	*in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((u16)n) };
 	if (inet_pton(AF_INET, strcmp(addr, "localhost") ? addr : "127.0.0.1", &in->sin_addr) != 1)
-		return error("--display vnc: '%s' is no address", addr);
+		return error("--display %s: '%s' is no address", kind, addr);
 	if (ntohl(in->sin_addr.s_addr) >> 24 != 127)
-		return error("--display vnc: %s can be reached from the network, where VNC is not "
-			     "safe; use 127.0.0.1 and forward the port by ssh", addr);
+		return error("--display %s: %s can be reached from the network, where it is not "
+			     "safe; use 127.0.0.1 and forward the port by ssh", kind, addr);
 	return 0;
 }
 
@@ -106,8 +108,9 @@ static int listen_port(struct show *s, const char *where)
 	struct sockaddr_in in;
 	int one = 1;
 
-	if (parse_port(where, &in) < 0)
+	if (parse_port("vnc", where, VNC_DISPLAYS, &in) < 0)
 		return -1;
+	in.sin_port = htons((u16)(VNC_PORT + ntohs(in.sin_port)));
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->fd >= 0)
 		setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -144,6 +147,26 @@ static int open_vnc(struct show *s, const struct show_config *c, struct props *p
 	return 0;
 }
 
+static int open_web(struct show *s, const struct show_config *c, struct props *p)
+{
+	const char *where = props_string(p, "at", "127.0.0.1:0");
+	char addr[INET_ADDRSTRLEN];
+	struct sockaddr_in in;
+
+	if (props_finish(p) < 0 || parse_port("web", where, 0xffff, &in) < 0)
+		return -1;
+	inet_ntop(AF_INET, &in.sin_addr, addr, sizeof(addr));
+	s->vnc = vnc_new(c->display, c->input, c->name ? c->name : "anykvm", NULL);
+	if (!s->vnc)
+		return -1;
+	s->web = web_new(c, s->vnc, addr, ntohs(in.sin_port));
+	if (!s->web)
+		return -1;
+	fprintf(stderr, "anykvm: web: http://%s:%d/%s/\n", addr, web_port(s->web),
+		web_token(s->web));
+	return 0;
+}
+
 /* --- the option -------------------------------------------------------------------------- */
 
 /* KIND=WHERE,... as properties: KIND,at=WHERE,... */
@@ -163,7 +186,9 @@ static int open_kind(struct show *s, const struct show_config *c, struct props *
 {
 	if (!strcmp(p->type, "vnc"))
 		return open_vnc(s, c, p);
-	return error("--display takes none or vnc, not '%s'", p->type);
+	if (!strcmp(p->type, "web"))
+		return open_web(s, c, p);
+	return error("--display takes none, vnc or web, not '%s'", p->type);
 }
 
 struct show *show_open(const struct show_config *c, const char *option)
@@ -191,6 +216,7 @@ void show_free(struct show *s)
 {
 	if (!s)
 		return;
+	web_free(s->web);
 	vnc_free(s->vnc);
 	if (s->fd >= 0)
 		close(s->fd);
