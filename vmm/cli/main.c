@@ -27,6 +27,8 @@ static const struct command {
 	{ "image", "make, convert, check and resize disk images", command_image, help_image },
 	{ "ps", "list the running machines", command_ps, help_ps },
 	{ "stop", "shut a running machine down", command_stop, help_stop },
+	{ "screenshot", "write the screen of a running machine to a file", command_screenshot,
+	  help_screenshot },
 	{ "qmp", "have a running machine execute a QMP command", command_qmp, help_qmp },
 	{ "info", "tell what this host offers and which engine would be used", command_info,
 	  help_info },
@@ -49,8 +51,8 @@ static void print_help(void)
 	printf("anykvm " ANYKVM_VERSION ": virtual machines on any x86-64 Linux host\n\n"
 	       "usage: anykvm COMMAND [OPTION]...\n\ncommands:\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
-	printf("  %-8s %s\n", "help", "show the help of a command: anykvm help run");
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	printf("  %-10s %s\n", "help", "show the help of a command: anykvm help run");
 	printf("\noptions:\n"
 	       "  --help     show this help\n"
 	       "  --version  show the version\n");
