@@ -194,3 +194,47 @@ class Vnc:
         rgb[0::3], rgb[1::3], rgb[2::3] = (self.pixels[2::4], self.pixels[1::4],
                                            self.pixels[0::4])
         return Picture(self.width, self.height, bytes(rgb))
+
+
+# --- text --------------------------------------------------------------------------------
+
+SMILEY = bytes.fromhex("00007e81a58181bd9981817e00000000")    # code 1 of every VGA font
+
+
+def vga_font():
+    """The glyphs of SeaBIOS's VGA BIOS, 16 bytes each, by their code."""
+    rom = Path("/usr/share/seabios/vgabios-stdvga.bin").read_bytes()
+    start = rom.index(SMILEY) - 16
+    return [rom[start + 16 * i:start + 16 * (i + 1)] for i in range(256)]
+
+
+class Reader:
+    """Reads text that is drawn in VGA's font."""
+
+    def __init__(self):
+        self.glyphs = {glyph: chr(code) for code, glyph in reversed(list(enumerate(vga_font())))
+                       if 32 <= code < 127}
+
+    def cell(self, picture, x, y):
+        rows = [[picture.pixel(x + i, y + j) for i in range(8)] for j in range(16)]
+        paper = rows[0][0]      # glyphs of letters leave the corner free
+        bits = bytes(sum(128 >> i for i in range(8) if row[i] != paper) for row in rows)
+        return self.glyphs.get(bits, " " if not any(bits) else "?")
+
+    def text(self, picture, cell=9):
+        """The lines of a picture whose characters are `cell` pixels wide."""
+        return "\n".join("".join(self.cell(picture, x, y)
+                                 for x in range(0, picture.width - cell + 1, cell)).rstrip()
+                         for y in range(0, picture.height - 15, 16))
+
+
+def wait_for(picture, found, seconds, what="the screen"):
+    """Calls picture() until found() of it: that picture."""
+    deadline = time.monotonic() + seconds
+    while True:
+        p = picture()
+        if found(p):
+            return p
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"{what} did not come in {seconds} s")
+        time.sleep(0.3)

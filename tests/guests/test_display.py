@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What guests show, and what reaches them of keys and pointers: firmware, boot
+loader and text console on the VGA by VNC, in a browser and in screenshots; the
+graphics and input devices of virtio with Debian's own drivers; and Debian's
+graphical installer."""
+import re
+import socket
+import subprocess
+import time
+
+import disks
+import machine
+import pytest
+import rfb
+from qmp import Qmp, QmpError
+
+pytestmark = pytest.mark.usefixtures("anykvm_only", "own_directory")
+
+SECONDS = 60
+
+
+@pytest.fixture
+def own_directory(tmp_path, monkeypatch):
+    """A directory for the sockets, apart from other machines of this user."""
+    path = tmp_path / "run"
+    path.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+    return path
+
+
+@pytest.fixture
+def start(runner):
+    """start(argument...): a Guest; its control socket is qmp of its directory."""
+    guests = []
+
+    def run(*extra, kernel=None, tty=False, **kw):
+        guests.append(machine.Guest(machine.command(runner, kernel, reboot=True,
+                                                    extra=("--net", "none", *extra), **kw),
+                                    tty=tty))
+        return guests[-1]
+
+    yield run
+    for g in guests:
+        g.kill()
+
+
+def anykvm(*args):
+    r = subprocess.run([machine.anykvm_path(), *map(str, args)], stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True, timeout=30)
+    assert r.returncode == 0, r.stdout + r.stderr
+    return r.stdout
+
+
+def connect(path, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return rfb.Vnc(path)
+
+
+def free_display():
+    """The number of a VNC display whose port is free."""
+    for n in range(20, 99):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", 5900 + n))
+            except OSError:
+                continue
+            return n
+    raise AssertionError("no port is free")
+
+
+def des(key, block):
+    r = subprocess.run(["openssl", "enc", "-des-ecb", "-nopad", "-K", key.hex(), "-provider",
+                        "legacy", "-provider", "default"], input=block, capture_output=True)
+    assert r.returncode == 0, r.stderr
+    return r.stdout
+
+
+# --- the VGA, everywhere at once -----------------------------------------------------
+
+class Browser:
+    """Debian's Chromium on a page."""
+
+    def __init__(self, url, profile):
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+        options = webdriver.ChromeOptions()
+        for o in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+                  "--no-first-run", "--disable-background-networking", "--disable-sync",
+                  "--disable-component-update", "--window-size=1000,700",
+                  f"--user-data-dir={profile}"):
+            options.add_argument(o)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.driver.get(url)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.driver.quit()
+
+    def element(self, name):
+        return self.driver.find_element("id", name)
+
+    def type(self, text):
+        from selenium.webdriver.common.action_chains import ActionChains
+        ActionChains(self.driver).send_keys(text).perform()
+
+    def picture(self):
+        """What the canvas of noVNC holds."""
+        got = self.driver.execute_script("""
+            const c = document.querySelector('#screen canvas');
+            if (!c || !c.width) return null;
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            let s = '';
+            for (let i = 0; i < d.length; i += 4)
+                s += String.fromCharCode(d[i], d[i + 1], d[i + 2]);
+            return [c.width, c.height, btoa(s)];""")
+        if not got:
+            return rfb.Picture(1, 1, b"\0\0\0")
+        import base64
+        return rfb.Picture(got[0], got[1], base64.b64decode(got[2]))
+
+    def complaints(self):
+        return [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE"]
+
+
+def fetch(url):
+    """The status of an HTTP request."""
+    import urllib.error
+    import urllib.request
+    try:
+        with urllib.request.urlopen(url, timeout=10) as r:
+            return r.status
+    except urllib.error.HTTPError as e:
+        return e.code
+
+
+def check_refusals(url):
+    """Nothing is to be had without the token, nor outside the page's files."""
+    base, token = re.match(r"(http://127\.0\.0\.1:\d+/)([0-9a-f]{32})/$", url).groups()
+    assert fetch(url) == 200
+    assert fetch(url + "novnc/core/rfb.js") == 200
+    wrong = ("0" if token[0] != "0" else "1") + token[1:]
+    for path in ("", wrong + "/", wrong + "/novnc/core/rfb.js", token + "/novnc/../../passwd",
+                 token + "/novnc/..%2f..%2fpasswd", token + "/etc/passwd", token + "/novnc/no"):
+        assert fetch(base + path) == 404, path
+    port = int(re.search(r":(\d+)/", url)[1])
+    for path, status in ((f"/{wrong}/screen", None), (f"/{token}/nothing", None),
+                         (f"/{token}/screen", b"101")):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n"
+                      "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+                      "Sec-WebSocket-Version: 13\r\n\r\n".encode())
+            answer = s.recv(4096).split(b"\r\n")[0]
+            assert (b" 101 " in answer) == bool(status), (path, answer)
+
+
+def check_passwords(number, picture):
+    where = ("127.0.0.1", 5900 + number)
+    with pytest.raises(rfb.Refused):
+        rfb.Vnc(where, "wrong", des)
+    with pytest.raises(rfb.Refused):
+        rfb.Vnc(where)
+    with rfb.Vnc(where, "secret", des) as vnc:
+        assert vnc.picture().differs(picture) < picture.width * 20    # GRUB counts down
+
+
+def check_screenshots(qmp, vnc, tmp_path):
+    """PNG, PPM and the command give what VNC shows."""
+    png, ppm, third = tmp_path / "1.png", tmp_path / "2.ppm", tmp_path / "3.png"
+    qmp.execute("screendump", filename=str(png), format="png")
+    qmp.execute("screendump", filename=str(ppm))
+    anykvm("screenshot", third)
+    picture = vnc.picture()
+    assert rfb.read_png(png).differs(picture) == 0
+    assert rfb.read_ppm(ppm).differs(picture) == 0
+    assert rfb.read_png(third).differs(picture) == 0
+    for wrong in ({"filename": str(tmp_path / "no" / "1.png")}, {"format": "png"},
+                  {"filename": str(png), "format": "gif"}, {"filename": 5}):
+        with pytest.raises(QmpError):
+            qmp.execute("screendump", **wrong)
+    for wrong in ({}, {"keys": []}, {"keys": [{"type": "qcode", "data": "nothing"}]},
+                  {"keys": [{"type": "number", "data": 0x7f}]}):
+        with pytest.raises(QmpError):
+            qmp.execute("send-key", **wrong)
+
+
+def test_vga(start, tmp_path, own_directory):
+    """SeaBIOS, GRUB's menu and Linux's text console; keys by VNC, browser and QMP."""
+    (tmp_path / "password").write_text("secret\n")
+    number, unix = free_display(), own_directory / "vnc"
+    guest = start("--disk", f"{disks.disk()},snapshot=on", "--qmp", tmp_path / "qmp",
+                  "--display", f"vnc=unix:{unix}", "--display", "web",
+                  "--display", f"vnc=127.0.0.1:{number},password-file={tmp_path / 'password'}",
+                  tty=True)
+    reader = rfb.Reader()
+    with connect(unix) as vnc, Qmp(tmp_path / "qmp") as qmp:
+        def shows(text):
+            return lambda p: p.width == 720 and text in reader.text(p)
+
+        grub = rfb.wait_for(vnc.picture, shows("GNU GRUB"), SECONDS, "GRUB's menu")
+        assert (grub.width, grub.height) == (720, 400)
+        assert "*Not this one" in reader.text(grub)
+        check_passwords(number, grub)
+        vnc.key("down")
+        rfb.wait_for(vnc.picture, shows("*" + disks.MARKER), 10, "the second entry")
+        qmp.execute("send-key", keys=[{"type": "qcode", "data": "up"}])
+        rfb.wait_for(vnc.picture, shows("*Not this one"), 10, "the first entry")
+        check_screenshots(qmp, vnc, tmp_path)
+
+        guest.pump(0)
+        url = re.search(r"web: (http://\S+)", guest.errors)[1]
+        check_refusals(url)
+        with Browser(url, tmp_path / "profile") as browser:
+            rfb.wait_for(browser.picture, shows("*Not this one"), 20, "GRUB in the browser")
+            assert browser.element("status").text == "connected"
+            browser.type("\ue015")    # down
+            rfb.wait_for(vnc.picture, shows("*" + disks.MARKER), 10, "the browser's key")
+            browser.type("\ue007")    # enter
+            guest.prompt(SECONDS)
+            browser.element("show-serial").click()
+            time.sleep(1)
+            browser.type("echo typed-$((6 * 7)) | tee /dev/tty1\ue007")
+            guest.search("typed-42", 10)
+            deadline = time.monotonic() + 10
+            while "typed-42" not in browser.element("serial").text:
+                assert time.monotonic() < deadline, browser.element("serial").text
+                time.sleep(0.2)
+            assert not browser.complaints()
+        rfb.wait_for(vnc.picture, shows("typed-42"), 10, "the text console")
+        # what is typed on the VGA's keyboard comes to its console
+        guest.write("cat /dev/tty1\r")
+        time.sleep(0.5)
+        vnc.type("Shift & small\n")
+        guest.search("\n *Shift & small", 10)
+        qmp.execute("quit")
+    assert guest.wait(20) == 0
+    assert not unix.exists()
