@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import disks
+import images
 import machine
 import pytest
 import rfb
@@ -239,3 +240,76 @@ def test_vga(start, tmp_path, own_directory):
         qmp.execute("quit")
     assert guest.wait(20) == 0
     assert not unix.exists()
+
+
+# --- Debian's graphical installer -------------------------------------------------------
+
+INSTALLER = "usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64"
+CONTINUE = (963, 742)       # the button
+LIST = range(171, 706)      # rows of the screen in which the choices are
+BANNER, TITLE = (0, 0, 1024, 75), (0, 80, 1024, 38)
+
+
+def installer():
+    """The kernel and the initial ramdisk of Debian's installer."""
+    tree = images.package_tree("debian-installer-12-netboot-amd64") / INSTALLER
+    return tree / "linux", tree / "initrd.gz"
+
+
+def chosen(picture):
+    """The rows of the screen that the marked choice takes; none: empty."""
+    def marked(y):
+        red, green, blue = picture.pixel(600, y)
+        return red < 80 and green > 100 and blue > 90
+    return [y for y in LIST if marked(y)] if (picture.width, picture.height) == (1024, 768) else []
+
+
+def settled(vnc, wanted, seconds, what):
+    """A picture of which wanted() is true, and which has not changed for a second."""
+    last = [None, 0.0]
+
+    def still(p):
+        now = time.monotonic()
+        if last[0] is None or last[0].rgb != p.rgb:
+            last[:] = p, now
+        return now - last[1] >= 1 and wanted(p)
+    return rfb.wait_for(vnc.picture, still, seconds, what)
+
+
+def click(vnc, x, y):
+    for buttons in (0, 1, 0):
+        vnc.pointer(x, y, buttons)
+        time.sleep(0.1)
+
+
+def test_installer(start, tmp_path, own_directory):
+    """Debian's graphical installer: its first pages, by keyboard and pointer."""
+    kernel, initrd = installer()
+    start("--display", f"vnc=unix:{own_directory / 'vnc'}", "--qmp", tmp_path / "qmp",
+          kernel=kernel, initrd=initrd, append="vga=788 --- quiet", cpus=2, memory=1024)
+    with connect(own_directory / "vnc") as vnc, Qmp(tmp_path / "qmp") as qmp:
+        language = settled(vnc, chosen, SECONDS, "the first page")
+        english = chosen(language)
+        assert 15 < len(english) < 40
+        vnc.key("down")
+        rfb.wait_for(vnc.picture, lambda p: chosen(p) and min(chosen(p)) > max(english), 10,
+                     "the next language")
+        vnc.key("up")
+        rfb.wait_for(vnc.picture, lambda p: p.rgb == language.rgb, 10, "English again")
+
+        click(vnc, 300, 300)
+        settled(vnc, lambda p: 300 in chosen(p), 10, "another language")
+        click(vnc, 300, english[8])
+        settled(vnc, lambda p: english[8] in chosen(p), 10, "English by the pointer")
+        click(vnc, *CONTINUE)
+        place = settled(vnc, lambda p: chosen(p) and p.crop(*TITLE).rgb !=
+                        language.crop(*TITLE).rgb, 20, "the second page")
+        assert place.crop(*BANNER).rgb == language.crop(*BANNER).rgb
+
+        qmp.execute("send-key", keys=[{"type": "qcode", "data": "ret"}])
+        keyboard = settled(vnc, lambda p: chosen(p) and p.crop(*TITLE).rgb not in
+                           (language.crop(*TITLE).rgb, place.crop(*TITLE).rgb), 20,
+                           "the third page")
+        assert keyboard.crop(*BANNER).rgb == language.crop(*BANNER).rgb
+        qmp.execute("screendump", filename=str(tmp_path / "page.png"), format="png")
+        assert rfb.read_png(tmp_path / "page.png").differs(keyboard) == 0
