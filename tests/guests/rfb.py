@@ -168,6 +168,11 @@ class Vnc:
     def pointer(self, x, y, buttons=0):
         self.socket.sendall(struct.pack(">BBHH", 5, buttons, x, y))
 
+    def resize(self, width, height):
+        """Asks for another size of the screen."""
+        self.socket.sendall(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0, 0, 0, width,
+                                        height, 0))
+
     def update(self, incremental=True):
         """Asks for what is new, and takes one update."""
         self.socket.sendall(struct.pack(">BBHHHH", 3, incremental, 0, 0, self.width, self.height))
@@ -209,17 +214,28 @@ def vga_font():
 
 
 class Reader:
-    """Reads text that is drawn in VGA's font."""
+    """Reads text that is drawn in VGA's font, or one much like it, as Linux has."""
 
     def __init__(self):
         self.glyphs = {glyph: chr(code) for code, glyph in reversed(list(enumerate(vga_font())))
                        if 32 <= code < 127}
+        self.font = dict(self.glyphs)
 
     def cell(self, picture, x, y):
         rows = [[picture.pixel(x + i, y + j) for i in range(8)] for j in range(16)]
         paper = rows[0][0]      # glyphs of letters leave the corner free
         bits = bytes(sum(128 >> i for i in range(8) if row[i] != paper) for row in rows)
-        return self.glyphs.get(bits, " " if not any(bits) else "?")
+        if not any(bits):
+            return " "
+        if bits not in self.glyphs:
+            self.glyphs[bits] = self.nearest(bits)
+        return self.glyphs[bits]
+
+    def nearest(self, bits):
+        def distance(glyph):
+            return sum(bin(a ^ b).count("1") for a, b in zip(bits, glyph))
+        best = min(self.font, key=distance)
+        return self.font[best] if distance(best) <= 12 else "?"
 
     def text(self, picture, cell=9):
         """The lines of a picture whose characters are `cell` pixels wide."""

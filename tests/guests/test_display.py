@@ -3,7 +3,9 @@
 loader and text console on the VGA by VNC, in a browser and in screenshots; the
 graphics and input devices of virtio with Debian's own drivers; and Debian's
 graphical installer."""
+import gzip
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -313,3 +315,91 @@ def test_installer(start, tmp_path, own_directory):
         assert keyboard.crop(*BANNER).rgb == language.crop(*BANNER).rgb
         qmp.execute("screendump", filename=str(tmp_path / "page.png"), format="png")
         assert rfb.read_png(tmp_path / "page.png").differs(keyboard) == 0
+
+
+# --- virtio's devices, with the installer's kernel ----------------------------------------
+
+WATCH = """
+watch() {
+	while :; do
+		echo EVENT $1 $(dd bs=24 count=1 2>/dev/null | od -An -v -td2 -j16)
+	done <"$2"
+}
+cat /proc/fb
+for e in /sys/class/input/event*; do
+	name=$(sed 's/anykvm //' $e/device/name)
+	echo "INPUT $name"
+	watch "$name" /dev/input/${e##*/} &
+done
+strings /sys/class/drm/card0-Virtual-1/edid | sed 's/^/EDID /'
+printf '\\033[2J\\033[HThe graphics card\\n' >/dev/tty1
+echo READY
+n=0
+preferred() { head -n 1 /sys/class/drm/card0-Virtual-1/modes; }
+until [ "$(preferred)" = 800x600 ] || [ $((n += 1)) = 300 ]; do
+	usleep 100000
+done
+echo "MODE $(preferred)"
+"""
+
+
+def installer_initrd(tmp_path, modules, script):
+    """An initramfs of the tests with modules of the installer's kernel."""
+    tree = images.cache_dir() / "installer-modules"
+    with images.locked("installer-modules"):
+        if not tree.exists():
+            tmp = tree.with_suffix(".tmp")
+            shutil.rmtree(tmp, ignore_errors=True)
+            tmp.mkdir()
+            with gzip.open(installer()[1]) as f:
+                subprocess.run(["cpio", "-idm", "--quiet", "lib/modules/*.ko"], cwd=tmp,
+                               input=f.read(), check=True)
+            tmp.rename(tree)
+    (tmp_path / "tree" / "modules").mkdir(parents=True)
+    for i, path in enumerate(disks.module_files(tree, modules)):
+        shutil.copy(path, tmp_path / "tree" / "modules" / f"{i:02}-{path.name}")
+    (tmp_path / "test.sh").write_text(script)
+    return images.initrd("amd64", [(tmp_path / "test.sh", "test.sh")], tmp_path / "tree")
+
+
+def test_virtio(start, tmp_path, own_directory):
+    """The graphics card, keyboard, mouse and tablet of virtio, on MMIO."""
+    initrd = installer_initrd(tmp_path, ("virtio_mmio", "virtio_gpu", "virtio_input", "evdev"),
+                              WATCH)
+    devices = [o for d in ("gpu", "keyboard", "mouse", "tablet")
+               for o in ("--device", f"virtio-{d}")]
+    guest = start("--machine", "micro", "--display", f"vnc=unix:{own_directory / 'vnc'}", *devices,
+                  "--qmp", tmp_path / "qmp", "--no-reboot", kernel=installer()[0], initrd=initrd,
+                  append="console=tty0 console=ttyS0 anykvm.test=script")
+    guest.expect("^0 virtio_gpudrmfb$", SECONDS)
+    for name in ("keyboard", "mouse", "tablet"):
+        assert f"INPUT {name}" in guest.text or guest.expect(f"^INPUT {name}$", 10)
+    guest.expect("^EDID .*anykvm", 10)
+    guest.expect("^READY", 10)
+    reader = rfb.Reader()
+    with connect(own_directory / "vnc") as vnc, Qmp(tmp_path / "qmp") as qmp:
+        rfb.wait_for(vnc.picture, lambda p: p.width == 1024 and
+                     "graphics card" in reader.text(p.crop(0, 0, 1024, 32), 8), 10, "the text")
+        vnc.key("a")
+        guest.expect("^EVENT keyboard 1 30 1 0", 10)
+        guest.expect("^EVENT keyboard 0 0 0 0", 10)
+        guest.expect("^EVENT keyboard 1 30 0 0", 10)
+        vnc.pointer(512, 767, 4)
+        x, y = 512 * 0x7fff // 1023, 0x7fff
+        guest.expect(f"^EVENT tablet 3 0 {x} 0", 10)
+        guest.expect(f"^EVENT tablet 3 1 {y} 0", 10)
+        guest.expect("^EVENT tablet 1 273 1 0", 10)
+        qmp.execute("input-send-event", events=[
+            {"type": "rel", "data": {"axis": "x", "value": 7}},
+            {"type": "rel", "data": {"axis": "y", "value": -9}}])
+        guest.expect("^EVENT mouse 2 0 7 0", 10)
+        guest.expect("^EVENT mouse 2 1 -9 -1", 10)
+        for wrong in ([{"type": "rel", "data": {"axis": "z", "value": 7}}],
+                      [{"type": "abs", "data": {"axis": "x", "value": 7}}],
+                      [{"type": "btn", "data": {"button": "no", "down": True}}], 5):
+            with pytest.raises(QmpError):
+                qmp.execute("input-send-event", events=wrong)
+        vnc.resize(800, 600)
+        guest.expect("^MODE 800x600", 30)
+    guest.expect("ANYKVM-POWEROFF", 10)
+    assert guest.wait(20) == 0
