@@ -201,6 +201,8 @@ def test_vga(start, tmp_path, own_directory):
                   tty=True)
     reader = rfb.Reader()
     with connect(unix) as vnc, Qmp(tmp_path / "qmp") as qmp:
+        assert unix.stat().st_mode & 0o777 == 0o600
+
         def shows(text):
             return lambda p: p.width == 720 and text in reader.text(p)
 
@@ -213,6 +215,12 @@ def test_vga(start, tmp_path, own_directory):
         qmp.execute("send-key", keys=[{"type": "qcode", "data": "up"}])
         rfb.wait_for(vnc.picture, shows("*Not this one"), 10, "the first entry")
         check_screenshots(qmp, vnc, tmp_path)
+
+        # a reset makes new devices for the same viewers
+        vnc.key("down")
+        rfb.wait_for(vnc.picture, shows("*" + disks.MARKER), 10, "the second entry")
+        qmp.execute("system_reset")
+        rfb.wait_for(vnc.picture, shows("*Not this one"), SECONDS, "GRUB again")
 
         guest.pump(0)
         url = re.search(r"web: (http://\S+)", guest.errors)[1]
@@ -242,6 +250,34 @@ def test_vga(start, tmp_path, own_directory):
         qmp.execute("quit")
     assert guest.wait(20) == 0, guest.errors
     assert not unix.exists()
+
+
+def test_refused(start, tmp_path):
+    long, empty = tmp_path / "long", tmp_path / "empty"
+    long.write_text("ninebytes\n")
+    empty.write_text("\n")
+    port = f"vnc=127.0.0.1:{free_display()}"
+    for option, reason in (("vga", "takes none, vnc or web"),
+                           (port, "needs a password-file=FILE"),
+                           (f"{port},password-file={tmp_path}/none", "cannot read the password"),
+                           (f"{port},password-file={long}", "too long"),
+                           (f"{port},password-file={empty}", "holds no password"),
+                           (f"{port},password-file={long},color=red", "no property 'color'"),
+                           ("vnc=0.0.0.0:1,password-file=x", "cannot read the password"),
+                           ("web=0.0.0.0:80", "can be reached from the network"),
+                           ("web=[::1]:80", "no address"), ("web=127.0.0.1:x", "not ADDRESS"),
+                           ("vnc=127.0.0.1:100,password-file=" + str(long), "too long"),
+                           (f"vnc=unix:{tmp_path}/no/where", "No such file")):
+        guest = start("--display", option)
+        assert guest.wait(20) == 1, option
+        assert reason in guest.errors, (option, guest.errors)
+    long.write_text("secret")
+    for option, reason in ((f"vnc=10.0.0.1:1,password-file={long}", "from the network"),
+                           (f"vnc=:100,password-file={long}", "not ADDRESS:NUMBER")):
+        guest = start("--display", option)
+        assert guest.wait(20) == 1 and reason in guest.errors, (option, guest.errors)
+    guest = start("--vga", "std", "--machine", "micro", kernel=images.kernel("cloud"))
+    assert guest.wait(20) == 1 and "no PCI" in guest.errors
 
 
 # --- Debian's graphical installer -------------------------------------------------------
