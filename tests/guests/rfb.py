@@ -174,16 +174,23 @@ class Vnc:
                                         height, 0))
 
     def update(self, incremental=True):
-        """Asks for what is new, and takes one update."""
+        """Asks for what is new, and takes it. A change of the size comes in a
+        message of its own, after which the answer still follows."""
         self.socket.sendall(struct.pack(">BBHHHH", 3, incremental, 0, 0, self.width, self.height))
-        while True:
-            kind = self.take(1)[0]
-            if kind == 0:
-                break
-            assert kind == 2    # a bell
+        while self.message():
+            pass
+
+    def message(self):
+        """Takes one message; True when it was only about the size."""
+        kind = self.take(1)[0]
+        if kind == 2:    # a bell
+            return True
+        assert kind == 0
+        resized = False
         for _ in range(struct.unpack(">xH", self.take(3))[0]):
             x, y, w, h, encoding = struct.unpack(">HHHHi", self.take(12))
-            if encoding == DESKTOP_SIZE:
+            resized = encoding == DESKTOP_SIZE
+            if resized:
                 self.width, self.height = w, h
                 self.pixels = bytearray(w * h * 4)
                 continue
@@ -191,6 +198,7 @@ class Vnc:
             for row in range(y, y + h):
                 at = (row * self.width + x) * 4
                 self.pixels[at:at + w * 4] = self.take(w * 4)
+        return resized
 
     def picture(self):
         """All of the screen."""
