@@ -31,6 +31,7 @@
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
+#define SCREEN_CMDLINE "console=tty0 console=ttyS0"
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
@@ -262,7 +263,7 @@ static int set_trace(void *ctx, const char *value)
 static const struct option_def options[] = {
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
-	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE "; with a\n--display console=tty0, too)", set_append },
 	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
@@ -287,7 +288,8 @@ static const struct option_def options[] = {
 	  "vnc[=unix:PATH|ADDR:N]: by VNC; ADDR:N is a port of loopback and needs\n"
 	  "  password-file=FILE\n"
 	  "web[=ADDR:PORT]: in a browser on this host; its address is printed", set_display },
-	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA", set_vga },
+	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA",
+	  set_vga },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
@@ -635,7 +637,7 @@ int command_run(int argc, char **argv)
 {
 	struct run r = {
 		.config = {
-			.boot = { .cmdline = DEFAULT_CMDLINE, .cpus = 1 },
+			.boot = { .cpus = 1 },
 			.memory = DEFAULT_MEMORY,
 			.type = &machine_q35,
 		},
@@ -658,6 +660,8 @@ int command_run(int argc, char **argv)
 	if (r.config.boot.kernel && r.firmware_option)
 		return error("--kernel starts without firmware: --firmware is of no use"),
 		       EXIT_USAGE;
+	if (!r.config.boot.cmdline)
+		r.config.boot.cmdline = r.ndisplays ? SCREEN_CMDLINE : DEFAULT_CMDLINE;
 	if (!r.config.boot.kernel && r.config.boot.initrd)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (r.no_net && r.nnets)

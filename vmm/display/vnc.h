@@ -18,7 +18,10 @@ struct vnc *vnc_new(struct display *d, struct input *in, const char *name, const
 void vnc_free(struct vnc *v);
 /* Takes a connected socket, from any thread; closes it when it cannot. */
 void vnc_client(struct vnc *v, int fd);
-/* Takes the clients of a listening socket, which stays the caller's: 0, or -1 after an error line */
+/*
+ * Takes the clients of a listening socket, which stays the caller's: 0, or -1
+ * after an error line.
+ */
 int vnc_listen(struct vnc *v, int fd);
 
 /* --- vnc_input.c: keys and pointers of the clients, on the server's thread -------- */

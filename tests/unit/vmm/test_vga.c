@@ -256,8 +256,10 @@ static void test_text(void **state)
 	set_mode(&text80);
 	set_colour(7, 42, 42, 42);
 	set_colour(4, 63, 0, 0);
-	for (i = 0; i < 16; i++)	/* 'A' has its left column in plane 2, and 0xc4 its right one */
-		v.mem[('A' * 32 + i) * 4 + 2] = 0x80, v.mem[(0xc4 * 32 + i) * 4 + 2] = 0x01;
+	for (i = 0; i < 16; i++) {	/* 'A' has its left column, and 0xc4 its right one */
+		v.mem[('A' * 32 + i) * 4 + 2] = 0x80;
+		v.mem[(0xc4 * 32 + i) * 4 + 2] = 0x01;
+	}
 	memcpy(v.mem + (80 * 2 + 3) * 4, "A\x47", 2);
 	memcpy(v.mem + (80 * 2 + 4) * 4, "\xc4\x47", 2);
 	assert_int_equal(pixel(3 * 9, 2 * 16, 720, 400), 0xaaaaaa);

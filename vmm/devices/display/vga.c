@@ -224,8 +224,8 @@ static int load_rom(struct vga_device *g)
 	ssize_t n = -1;
 
 	if (fd < 0)
-		return error("cannot open the VGA BIOS '" ROM_PATH "': %s (Debian's package seabios "
-			     "has it)", strerror(errno));
+		return error("cannot open the VGA BIOS '" ROM_PATH "': %s (Debian's package "
+			     "seabios has it)", strerror(errno));
 	g->rom = mmap(NULL, ROM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (g->rom == MAP_FAILED)
 		g->rom = NULL;

@@ -375,7 +375,7 @@ static void notify(struct virtio_device *v, unsigned int queue)
 	virtqueue_signal(q);
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------ */
 
 /* The driver is gone, and what it made with it. */
 static void stop(struct virtio_device *v)
