@@ -196,6 +196,7 @@ def test_vga(start, tmp_path, own_directory):
     (tmp_path / "password").write_text("secret\n")
     number, unix = free_display(), own_directory / "vnc"
     guest = start("--disk", f"{disks.disk()},snapshot=on", "--qmp", tmp_path / "qmp",
+                  "--allow", tmp_path,
                   "--display", f"vnc=unix:{unix}", "--display", "web",
                   "--display", f"vnc=127.0.0.1:{number},password-file={tmp_path / 'password'}",
                   tty=True)
@@ -324,6 +325,7 @@ def test_installer(start, tmp_path, own_directory):
     """Debian's graphical installer: its first pages, by keyboard and pointer."""
     kernel, initrd = installer()
     start("--display", f"vnc=unix:{own_directory / 'vnc'}", "--qmp", tmp_path / "qmp",
+          "--allow", tmp_path,
           kernel=kernel, initrd=initrd, append="vga=788 --- quiet", cpus=2, memory=1024)
     with connect(own_directory / "vnc") as vnc, Qmp(tmp_path / "qmp") as qmp:
         language = settled(vnc, chosen, SECONDS, "the first page")

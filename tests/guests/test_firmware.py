@@ -90,7 +90,7 @@ def say(guest, line, answer, seconds=20):
 def test_ovmf(firmware, kind, tmp_path):
     """To the shell, with four CPUs; power-off by the runtime service ends the machine."""
     guest = firmware("--machine", kind, "--firmware", "uefi", "--vga", "std", "--qmp",
-                     tmp_path / "qmp", cpus=4, memory=3072, tty=True)
+                     tmp_path / "qmp", "--allow", tmp_path, cpus=4, memory=3072, tty=True)
     shell(guest)
     # its driver of the VGA shows the shell, too
     with Qmp(tmp_path / "qmp") as qmp:

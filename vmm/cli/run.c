@@ -19,6 +19,8 @@
 #include "../boot/firmware.h"
 #include "../control/address.h"
 #include "../control/control.h"
+#include "../control/screen.h"
+#include "../devices/display/vga_device.h"
 #include "../display/display.h"
 #include "../display/show.h"
 #include "../error.h"
@@ -26,17 +28,25 @@
 #include "../machine/probe.h"
 #include "../machine/stats.h"
 #include "../machine/trace.h"
+#include "../sandbox/sandbox.h"
 #include "commands.h"
-#include "options.h"
+#include "tables.h"
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define SCREEN_CMDLINE "console=tty0 console=ttyS0"
+#ifdef ANYKVM_SANDBOX_OFF
+#define DEFAULT_SANDBOX "off"
+#else
+#define DEFAULT_SANDBOX "on"
+#endif
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 #define NETS_MAX 16
 #define DISPLAYS_MAX 8
+#define QUEUES_OF_DISK 4		/* as many as virtio-blk takes by itself */
+#define SPARE_QUEUES 4		/* for disks that come later */
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -57,6 +67,7 @@ struct run {
 	const char *displays[DISPLAYS_MAX];
 	unsigned int ndisplays;
 	bool vga, vga_given;
+	bool no_sandbox, allows;
 
 	struct control_config control_config;
 
@@ -67,10 +78,11 @@ struct run {
 	struct display *display;
 	struct show *shows[DISPLAYS_MAX];
 	unsigned int nshows;
-	struct console_tap *tap;	/* on the terminal; or NULL */
 	struct signals *signals;
 	struct terminal *terminal;
+	struct console_tap *console;	/* between the serial port and the terminal */
 	struct control *control;
+	struct screen *screen;
 	struct timer *sampler;
 	struct timer *refreshed;	/* runs when the statistics are wanted */
 	struct machine *machine;	/* NULL between two */
@@ -243,6 +255,22 @@ static int set_qmp(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_sandbox(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "on") && strcmp(value, "off"))
+		return error("--sandbox takes on or off, not '%s'", value);
+	r->no_sandbox = !strcmp(value, "off");
+	return 0;
+}
+
+static int set_allow(void *ctx, const char *value)
+{
+	((struct run *)ctx)->allows = true;
+	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE | SANDBOX_TREE);
+}
+
 static int set_stats(void *ctx, const char *value)
 {
 	(void)value;
@@ -260,11 +288,19 @@ static int set_trace(void *ctx, const char *value)
 	return 0;
 }
 
-static const struct option_def options[] = {
+static int set_config(void *ctx, const char *value)
+{
+	return options_file(run_options, ctx, value);
+}
+
+const struct option_def run_options[] = {
+	{ "--config", "FILE", "options of a file: a line each, without the dashes, as in\n"
+	  "memory 2G; lines that begin with # are remarks", set_config },
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
-	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE "; with a\n--display console=tty0, too)", set_append },
-	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE "; with a\n"
+	  "--display console=tty0, too)", set_append },
+	{ "--machine", "q35|pc|micro", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
 	{ "--disk", "FILE[,K=V]...", "a disk image, raw or qcow2:\n"
@@ -292,11 +328,16 @@ static const struct option_def options[] = {
 	  set_vga },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
-	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
+	{ "--engine", "auto|soft|kvm", "auto (default): /dev/kvm if it serves, else soft\n"
 	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
 	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
 	  set_name },
 	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
+	{ "--sandbox", "on|off", "on: before the guest starts, give up all rights that the\n"
+	  "machine does not need; files are opened only if named here\n"
+	  "(default: " DEFAULT_SANDBOX ")", set_sandbox },
+	{ "--allow", "PATH", "a file, or a folder with all below it, that the machine may\n"
+	  "open while it runs: images for blockdev-add, screenshots", set_allow },
 	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
 	{ "--debug-port", NULL, "print what the guest writes to ports 0x402 and 0xe9",
 	  set_debug_port },
@@ -315,7 +356,7 @@ void help_run(void)
 	       "Ctrl-A x ends the machine, Ctrl-A h lists what else there is. The guest's\n"
 	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
 	       "options:\n");
-	options_print(options);
+	options_print(run_options);
 }
 
 /* True when the user asked for the list of devices, which it prints. */
@@ -419,27 +460,22 @@ static void on_refreshed(void *ctx)
 }
 
 /* A disk of the host is full, or no longer. */
-static void on_full_disk(void *ctx, bool full)
+static void on_full_disk(void *ctx, struct disk *d, bool full)
 {
 	struct run *r = ctx;
 
 	if (r->control)
-		control_full_disk(r->control, full);
+		control_full_disk(r->control, d, full);
 }
 
 /* --- running ------------------------------------------------------------------------- */
-
-static struct chardev *console(struct run *r)
-{
-	return r->tap ? console_tap_chardev(r->tap) : terminal_chardev(r->terminal);
-}
 
 /* One life of the machine: why it ended. */
 static enum machine_end run_once(struct run *r)
 {
 	enum machine_end end = MACHINE_FAILED;
 
-	r->machine = machine_new(&r->kvm, &r->config, r->loop, console(r));
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, console_tap_chardev(r->console));
 	if (!r->machine)
 		return end;
 	control_start(r->control, r->machine);
@@ -532,18 +568,13 @@ static int add_tablet(struct run *r)
 
 static int open_displays(struct run *r)
 {
-	struct show_config c = {
+	const struct show_config c = {
 		.display = r->display,
 		.input = r->input,
+		.tap = r->console,
 		.name = r->control_config.name,
 	};
 
-	if (r->ndisplays) {
-		r->tap = console_tap_new(terminal_chardev(r->terminal));
-		if (!r->tap)
-			return error("out of memory");
-	}
-	c.tap = r->tap;
 	for (; r->nshows < r->ndisplays; r->nshows++) {
 		r->shows[r->nshows] = show_open(&c, r->displays[r->nshows]);
 		if (!r->shows[r->nshows])
@@ -575,8 +606,8 @@ static int set_up(struct run *r)
 	if (!r->backends || !r->input || !r->display)
 		return error("out of memory");
 	r->config.backends = r->backends;
-	r->config.input = r->control_config.input = r->input;
-	r->config.display = r->control_config.display = r->display;
+	r->config.input = r->input;
+	r->config.display = r->display;
 	if (add_vga(r) < 0 || add_tablet(r) < 0)
 		return -1;
 	if (open_disks(r) < 0 || open_nets(r) < 0)
@@ -584,6 +615,12 @@ static int set_up(struct run *r)
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->screen = screen_new(r->loop, r->display, r->input);
+	if (!r->screen)
+		return error("out of memory");
+	r->control_config.more = screen_commands;
+	r->control_config.machine = &r->config;
+	r->control_config.backends = r->backends;
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;
@@ -592,6 +629,11 @@ static int set_up(struct run *r)
 		return error("cannot create a timer");
 	r->terminal = terminal_new(r->loop, &ops);
 	if (!r->terminal)
+		return -1;
+	r->console = console_tap_new(terminal_chardev(r->terminal));
+	if (!r->console)
+		return error("out of memory");
+	if (control_console(r->control, r->console) < 0)
 		return -1;
 	if (open_displays(r) < 0)
 		return -1;
@@ -604,13 +646,33 @@ static int set_up(struct run *r)
 	return 0;
 }
 
+/* From here on only what a running machine needs. */
+static int enter_sandbox(struct run *r)
+{
+	const struct boot_config *b = &r->config.boot;
+	unsigned int queues = b->cpus < QUEUES_OF_DISK ? b->cpus : QUEUES_OF_DISK;
+
+	if (r->no_sandbox)
+		return 0;
+	/* they are read again at each reset */
+	if ((b->kernel && sandbox_allow(b->kernel, SANDBOX_READ) < 0) ||
+	    (b->initrd && sandbox_allow(b->initrd, SANDBOX_READ) < 0) ||
+	    (r->kvm.engine == KVM_ENGINE_KERNEL && sandbox_need(SANDBOX_KVM, "/dev/kvm") < 0))
+		return -1;
+	if (sandbox_allow(VGA_BIOS, SANDBOX_READ) < 0)
+		return -1;
+	block_reserve_queues(r->ndisks * queues + (r->allows ? SPARE_QUEUES : 0));
+	return sandbox_enter(terminal_restore);
+}
+
 static void tear_down(struct run *r)
 {
 	while (r->nshows)
 		show_free(r->shows[--r->nshows]);
-	console_tap_free(r->tap);
-	terminal_free(r->terminal);
 	control_free(r->control);
+	screen_free(r->screen);
+	console_tap_free(r->console);
+	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
 	timer_free(r->refreshed);
@@ -624,13 +686,11 @@ static void tear_down(struct run *r)
 	loop_free(r->loop);
 }
 
-/* What comes before the options are disks. */
-static int take_disks(struct run *r, int *argc, char ***argv)
+/* Without anything that a system could come from the firmware would wait for ever. */
+static bool nothing_to_boot(const struct run *r)
 {
-	for (; *argc && (*argv)[0][0] != '-'; (*argc)--, (*argv)++)
-		if (set_disk(r, (*argv)[0]) < 0)
-			return -1;
-	return 0;
+	return !r->config.boot.kernel && !r->ndisks && !r->config.ndevices &&
+	       !r->firmware_option && !r->config.debug_port && !r->no_net;
 }
 
 int command_run(int argc, char **argv)
@@ -641,14 +701,13 @@ int command_run(int argc, char **argv)
 			.memory = DEFAULT_MEMORY,
 			.type = &machine_q35,
 		},
+		.no_sandbox = !strcmp(DEFAULT_SANDBOX, "off"),
 		.kvm = { .fd = -1 },
 		.firmware = { .vars_fd = -1 },
 		.status = 1,
 	};
-	int err = take_disks(&r, &argc, &argv);
+	int err = options_parse_mixed(run_options, &r, argc, argv, set_disk);
 
-	if (!err)
-		err = options_parse(options, &r, argc, argv);
 	if (err > 0) {
 		help_run();
 		return 0;
@@ -657,6 +716,9 @@ int command_run(int argc, char **argv)
 		return EXIT_USAGE;
 	if (list_devices(&r))
 		return 0;
+	if (nothing_to_boot(&r))
+		return error("there is nothing to boot from: name a disk image, or a --kernel "
+			     "(try --help)"), EXIT_USAGE;
 	if (r.config.boot.kernel && r.firmware_option)
 		return error("--kernel starts without firmware: --firmware is of no use"),
 		       EXIT_USAGE;
@@ -666,7 +728,7 @@ int command_run(int argc, char **argv)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (r.no_net && r.nnets)
 		return error("--net none is of no use with another --net"), EXIT_USAGE;
-	if (set_up(&r) == 0)
+	if (set_up(&r) == 0 && enter_sandbox(&r) == 0)
 		run_machine(&r);
 	tear_down(&r);
 	return r.status;

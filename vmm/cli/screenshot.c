@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The command "screenshot": has a running machine write its screen to a file. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../backends/loop.h"
@@ -48,55 +50,63 @@ static int find_only(struct only *o)
 		     "no machine runs");
 }
 
-/* The machine works in another directory. */
-static int absolute(const char *file, char path[PATH_MAX])
-{
-	char dir[PATH_MAX];
-	int n;
-
-	if (file[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s", file);
-	else if (getcwd(dir, sizeof(dir)))
-		n = snprintf(path, PATH_MAX, "%s/%s", dir, file);
-	else
-		return error("cannot tell the working directory: %s", strerror(errno));
-	return n < PATH_MAX ? 0 : error("the path '%s' is too long", file);
-}
-
-static json_t *arguments_of(const char *path)
+static bool is_ppm(const char *path)
 {
 	size_t n = strlen(path);
 
-	return json_pack("{s:s, s:s}", "filename", path, "format",
-			 n > 4 && !strcmp(path + n - 4, ".ppm") ? "ppm" : "png");
+	return n > 4 && !strcmp(path + n - 4, ".ppm");
 }
 
-static int take_screenshot(const char *name, const char *path)
+/* Has the machine write to a file that it is passed: 0, or -1 after an error line. */
+static int dump(struct client_qmp *c, const char *machine, int fd, const char *format)
 {
-	json_t *arguments = arguments_of(path), *answer, *failure;
-	struct client_qmp c;
+	u64 deadline = monotonic_ns() + ANSWER_NS;
+	json_t *arguments, *answer, *failure;
+	char name[32];
 	int err;
 
-	if (!arguments)
-		return error("'%s' is no name of UTF-8", path);
-	if (machines_open(&c, name, ANSWER_NS) < 0) {
-		json_decref(arguments);
+	if (client_pass_file(c, machine, fd, name, deadline) < 0)
 		return -1;
-	}
-	answer = client_execute(&c, "screendump", arguments, monotonic_ns() + ANSWER_NS, &err);
-	client_close(&c);
+	arguments = json_pack("{s:s, s:s}", "filename", name, "format", format);
+	answer = client_execute(c, "screendump", arguments, deadline, &err);
 	json_decref(arguments);
 	if (!answer)
-		return error("the machine %s does not answer: %s", name, strerror(-err));
+		return error("the machine %s does not answer: %s", machine, strerror(-err));
 	failure = json_object_get(json_object_get(answer, "error"), "desc");
 	err = failure ? error("%s", json_string_value(failure)) : 0;
 	json_decref(answer);
 	return err;
 }
 
+/* The picture takes the file's place when it is whole. */
+static int take_screenshot(const char *machine, const char *path)
+{
+	char temporary[PATH_MAX];
+	struct client_qmp c;
+	int fd, err = -1;
+
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+		return error("the path '%s' is too long", path);
+	if (machines_open(&c, machine, ANSWER_NS) < 0)
+		return -1;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0) {
+		error("cannot make '%s': %s", path, strerror(errno));
+	} else {
+		fchmod(fd, 0644);
+		err = dump(&c, machine, fd, is_ppm(path) ? "ppm" : "png");
+		close(fd);
+		if (!err && rename(temporary, path) < 0)
+			err = error("cannot write '%s': %s", path, strerror(errno));
+		if (err)
+			unlink(temporary);
+	}
+	client_close(&c);
+	return err;
+}
+
 int command_screenshot(int argc, char **argv)
 {
-	char path[PATH_MAX];
 	struct only only;
 
 	if (argc > 0 && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
@@ -105,11 +115,9 @@ int command_screenshot(int argc, char **argv)
 	}
 	if (argc < 1 || argc > 2)
 		return error("screenshot takes a machine and a file (try --help)"), EXIT_USAGE;
-	if (absolute(argv[argc - 1], path) < 0)
-		return 1;
 	if (argc == 2)
-		return take_screenshot(argv[0], path) < 0;
+		return take_screenshot(argv[0], argv[1]) < 0;
 	if (find_only(&only) < 0)
 		return 1;
-	return take_screenshot(only.name, path) < 0;
+	return take_screenshot(only.name, argv[0]) < 0;
 }

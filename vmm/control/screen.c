@@ -25,6 +25,8 @@ struct screen {
 	unsigned int count;
 };
 
+static struct screen *the_screen;	/* a process has one */
+
 /* --- screendump -------------------------------------------------------------------- */
 
 static json_t *dump(struct qmp *q, json_t *arguments, struct qmp_error *e)
@@ -34,6 +36,7 @@ static json_t *dump(struct qmp *q, json_t *arguments, struct qmp_error *e)
 	struct surface *s;
 	int err;
 
+	(void)q;
 	if (!path || !*path)
 		return qmp_fail(e, "parameter 'filename' must be a string");
 	if (json_object_get(arguments, "format") &&
@@ -42,7 +45,7 @@ static json_t *dump(struct qmp *q, json_t *arguments, struct qmp_error *e)
 	if (json_object_get(arguments, "device") || json_object_get(arguments, "head"))
 		return qmp_fail(e, "there is one screen: parameters 'device' and 'head' are not "
 				"expected");
-	s = display_snapshot(q->ops->screen->display);
+	s = display_snapshot(the_screen->display);
 	if (!s)
 		return qmp_fail(e, "out of memory");
 	err = image_write(path, s, format && !strcmp(format, "png") ? IMAGE_PNG : IMAGE_PPM);
@@ -82,13 +85,14 @@ static void release(void *ctx)
 
 static json_t *send_key(struct qmp *q, json_t *arguments, struct qmp_error *e)
 {
-	struct screen *s = q->ops->screen;
+	struct screen *s = the_screen;
 	json_t *keys = json_object_get(arguments, "keys"), *key;
 	json_t *hold = json_object_get(arguments, "hold-time");
 	u16 code[KEYS_MAX];
 	size_t i, n = json_array_size(keys);
 	json_int_t ms = hold ? json_integer_value(hold) : HOLD_MS;
 
+	(void)q;
 	if (!json_is_array(keys) || n < 1 || n > KEYS_MAX)
 		return qmp_fail(e, "parameter 'keys' must be an array of 1 to %d keys", KEYS_MAX);
 	if (ms < 1 || ms > HOLD_MS_MAX)
@@ -211,6 +215,7 @@ static json_t *send_event(struct qmp *q, json_t *arguments, struct qmp_error *e)
 	struct events v = { .x = -1, .y = -1 };
 	size_t i;
 
+	(void)q;
 	if (!json_is_array(list) || json_array_size(list) > KEYS_MAX)
 		return qmp_fail(e, "parameter 'events' must be an array of at most %d events",
 				KEYS_MAX);
@@ -219,7 +224,7 @@ static json_t *send_event(struct qmp *q, json_t *arguments, struct qmp_error *e)
 			return NULL;
 	if ((v.x < 0) != (v.y < 0))
 		return qmp_fail(e, "a position needs both axes");
-	send_events(q->ops->screen->input, &v);
+	send_events(the_screen->input, &v);
 	return json_object();
 }
 
@@ -241,8 +246,10 @@ struct screen *screen_new(struct loop *l, struct display *d, struct input *in)
 	s->display = d;
 	s->input = in;
 	s->release = timer_new(l, release, s);
+	the_screen = s;
 	if (s->release)
 		return s;
+	the_screen = NULL;
 	free(s);
 	return NULL;
 }
@@ -251,6 +258,7 @@ void screen_free(struct screen *s)
 {
 	if (!s)
 		return;
+	the_screen = NULL;
 	timer_free(s->release);
 	free(s);
 }

@@ -14,7 +14,7 @@ struct screen;
 struct screen *screen_new(struct loop *l, struct display *d, struct input *in);
 void screen_free(struct screen *s);
 
-/* Ended by one without a name; they act on qmp_ops.screen. */
+/* Ended by one without a name; they act on the screen that was made. */
 extern const struct qmp_command screen_commands[];
 
 #endif

@@ -10,9 +10,11 @@
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../block/fdset.h"
 #include "image.h"
 
 static void to_rgb(const struct surface *s, unsigned int y, u8 *row)
@@ -89,6 +91,10 @@ int image_write(const char *path, const struct surface *s, enum image_format for
 	struct stat st;
 	int fd, err;
 
+	if (!strncmp(path, FDSET_NAME, strlen(FDSET_NAME))) {
+		fd = fdset_open(path, O_WRONLY | O_CLOEXEC, 0);
+		return fd < 0 ? -errno : write_to(fd, s, format);
+	}
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		return fd < 0 ? -errno : write_to(fd, s, format);

@@ -13,6 +13,7 @@
 
 #include "../backends/console_tap.h"
 #include "../error.h"
+#include "../sandbox/policy.h"
 #include "web_server.h"
 
 #define NOVNC "/usr/share/novnc/"
@@ -118,7 +119,7 @@ static int send_package(struct lws *wsi, const char *file)
 	u8 headers[1024], *p = headers;
 	int err;
 
-	if (access(file, R_OK) < 0 || add_headers(wsi, &p, headers + sizeof(headers)))
+	if (add_headers(wsi, &p, headers + sizeof(headers)))
 		return lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL) ||
 		       lws_http_transaction_completed(wsi) ? -1 : 0;
 	err = lws_serve_http_file(wsi, file, mime(file), (char *)headers, (int)(p - headers));
@@ -225,6 +226,7 @@ static int start(struct web *w, const char *addr, u16 port)
 		return error("--display web: cannot listen at %s:%u", addr, port);
 	/* signals are for the main thread */
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);	/* the sandbox's */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&w->thread, NULL, serve, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -247,7 +249,9 @@ struct web *web_new(const struct show_config *c, struct vnc *vnc, const char *ad
 	w->tap = c->tap;
 	if (access(NOVNC "core/rfb.js", R_OK) < 0 || access(XTERM "public/Terminal.js", R_OK) < 0) {
 		error("--display web needs Debian's packages novnc and node-xterm");
-	} else if (make_token(w) == 0 && start(w, addr, port) == 0) {
+	} else if (sandbox_allow(NOVNC, SANDBOX_READ | SANDBOX_TREE) == 0 &&
+		   sandbox_allow(XTERM, SANDBOX_READ | SANDBOX_TREE) == 0 && make_token(w) == 0 &&
+		   start(w, addr, port) == 0) {
 		if (w->tap)
 			console_tap_watch(w->tap, on_printed, w);
 		return w;
@@ -261,7 +265,7 @@ void web_free(struct web *w)
 	if (!w)
 		return;
 	if (w->tap)
-		console_tap_watch(w->tap, NULL, NULL);
+		console_tap_watch(w->tap, NULL, w);
 	if (w->running) {
 		__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
 		lws_cancel_service(w->context);

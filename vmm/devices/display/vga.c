@@ -19,7 +19,6 @@
 #include "vga.h"
 #include "vga_device.h"
 
-#define ROM_PATH "/usr/share/seabios/vgabios-stdvga.bin"
 #define ROM_SIZE 0x10000u
 #define REGS_SIZE 0x1000u
 #define REGS_PORTS 0x400u
@@ -220,11 +219,11 @@ static void refresh(void *ctx, struct display *d, bool all)
 
 static int load_rom(struct vga_device *g)
 {
-	int fd = open(ROM_PATH, O_RDONLY | O_CLOEXEC);
+	int fd = open(VGA_BIOS, O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;
 
 	if (fd < 0)
-		return error("cannot open the VGA BIOS '" ROM_PATH "': %s (Debian's package "
+		return error("cannot open the VGA BIOS '" VGA_BIOS "': %s (Debian's package "
 			     "seabios has it)", strerror(errno));
 	g->rom = mmap(NULL, ROM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (g->rom == MAP_FAILED)
@@ -232,7 +231,7 @@ static int load_rom(struct vga_device *g)
 	else
 		n = read(fd, g->rom, ROM_SIZE);
 	close(fd);
-	return n > 0 ? 0 : error("cannot read the VGA BIOS '" ROM_PATH "'");
+	return n > 0 ? 0 : error("cannot read the VGA BIOS '" VGA_BIOS "'");
 }
 
 static int make_memory(struct vga_device *g, u64 size)

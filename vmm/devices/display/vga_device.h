@@ -6,6 +6,9 @@
 #include "../../boot/boot.h"
 #include "../device.h"
 
+/* SeaBIOS's, which is read whenever a machine is made. */
+#define VGA_BIOS "/usr/share/seabios/vgabios-stdvga.bin"
+
 struct vga_device;
 
 /*
