@@ -68,10 +68,19 @@ static void test_tap(void **state)
 	c->send(c, (const u8 *)"two", 3);
 	c->send(c, (const u8 *)"three", 5);
 	assert_int_equal(wakes, 1);
+	/* several watch, each for itself */
+	assert_int_equal(console_tap_watch(t, on_more, &late), 0);
+	assert_int_equal(console_tap_read(t, &(u64){ 1000 }, buf, 4), 0);
+	c->send(c, (const u8 *)"four", 4);
+	assert_int_equal(wakes, 3);
+	assert_int_equal(console_tap_watch(t, NULL, &late), 0);
+	assert_int_equal(console_tap_read(t, &(u64){ 1000 }, buf, 4), 0);
+	c->send(c, (const u8 *)"!", 1);
+	assert_int_equal(wakes, 4);
 	assert_int_equal(console_tap_read(t, &at, buf, 4), 4);
 	assert_memory_equal(buf, "twot", 4);
-	assert_int_equal(console_tap_read(t, &at, buf, sizeof(buf)), 4);
-	assert_int_equal(console_tap_read(t, &late, buf, sizeof(buf)), 11);
+	assert_int_equal(console_tap_read(t, &at, buf, sizeof(buf)), 9);
+	assert_int_equal(console_tap_read(t, &late, buf, sizeof(buf)), 16);
 
 	/* who is too late misses what is not kept */
 	memset(big, 'x', sizeof(big));
