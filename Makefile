@@ -54,7 +54,8 @@ test-unit test-native test-fuzz test-api test-exec test-guests: everything
 test-sanitize: $(SANITIZE_BUILD)/build.ninja
 	@scripts/deps all
 	@ninja -C $(SANITIZE_BUILD) -j $(JOBS)
-	@BUILD=$(SANITIZE_BUILD) PYTEST_ADDOPTS='-k "not footprint"' tests/run unit native fuzz guests
+	@BUILD=$(SANITIZE_BUILD) LSAN_OPTIONS=suppressions=$(CURDIR)/tests/sanitize.supp:print_suppressions=0 \
+		PYTEST_ADDOPTS='-k "not footprint"' tests/run unit native fuzz guests
 
 bench: all
 	@scripts/deps all

@@ -391,6 +391,7 @@ def main(argv):
         for arch in ("amd64", "i386"):
             print(initrd(arch))
         print(memtest())
+        print(package_tree("debian-installer-12-netboot-amd64"))
     else:
         print(__doc__.strip(), file=sys.stderr)
         return 2

@@ -5,6 +5,8 @@ import re
 
 import machine
 import pytest
+import rfb
+from qmp import Qmp
 
 SECONDS = 90
 
@@ -85,10 +87,16 @@ def say(guest, line, answer, seconds=20):
 
 
 @pytest.mark.parametrize("kind", ["q35", "pc"])
-def test_ovmf(firmware, kind):
+def test_ovmf(firmware, kind, tmp_path):
     """To the shell, with four CPUs; power-off by the runtime service ends the machine."""
-    guest = firmware("--machine", kind, "--firmware", "uefi", cpus=4, memory=3072, tty=True)
+    guest = firmware("--machine", kind, "--firmware", "uefi", "--vga", "std", "--qmp",
+                     tmp_path / "qmp", "--allow", tmp_path, cpus=4, memory=3072, tty=True)
     shell(guest)
+    # its driver of the VGA shows the shell, too
+    with Qmp(tmp_path / "qmp") as qmp:
+        qmp.execute("screendump", filename=str(tmp_path / "shell.ppm"))
+    picture = rfb.read_ppm(tmp_path / "shell.ppm")
+    assert picture.width >= 800 and 0.001 < picture.lit() < 0.1
     say(guest, "ver", "UEFI v2")
     # the system table names those that the firmware linked
     say(guest, "dmem", r"(?s)ACPI 2.0 Table +0*[1-9A-F].*SMBIOS Table +0*[1-9A-F]")

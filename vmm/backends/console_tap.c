@@ -4,6 +4,7 @@
  * has had no room for yet. The device's functions are called under in_lock, as
  * the terminal does under its own.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #define KEPT 65536u		/* powers of two */
 #define TYPED 4096u
+#define WATCHERS_MAX 16
 
 struct console_tap {
 	struct chardev c;
@@ -20,9 +22,11 @@ struct console_tap {
 	pthread_mutex_t out_lock;
 	u8 kept[KEPT];
 	u64 printed;			/* bytes ever */
-	void (*watch)(void *ctx);
-	void *watch_ctx;
-	bool dry;			/* the reader has read all */
+	struct {
+		void (*fn)(void *ctx);
+		void *ctx;
+	} watch[WATCHERS_MAX];		/* fn NULL: free */
+	bool dry;			/* a reader has read all */
 
 	pthread_mutex_t in_lock;
 	struct chardev_front front;
@@ -46,18 +50,27 @@ static void tap_send(struct chardev *c, const u8 *p, size_t n)
 	pthread_mutex_lock(&t->out_lock);
 	for (i = 0; i < n; i++)
 		t->kept[t->printed++ % KEPT] = p[i];
-	if (t->watch && t->dry)
-		t->watch(t->watch_ctx);
+	for (i = 0; i < WATCHERS_MAX && t->dry; i++)
+		if (t->watch[i].fn)
+			t->watch[i].fn(t->watch[i].ctx);
 	t->dry = false;
 	pthread_mutex_unlock(&t->out_lock);
 }
 
-void console_tap_watch(struct console_tap *t, void (*fn)(void *ctx), void *ctx)
+int console_tap_watch(struct console_tap *t, void (*fn)(void *ctx), void *ctx)
 {
+	unsigned int i;
+
 	pthread_mutex_lock(&t->out_lock);
-	t->watch = fn;
-	t->watch_ctx = ctx;
+	for (i = 0; i < WATCHERS_MAX; i++)
+		if (fn ? !t->watch[i].fn : t->watch[i].fn && t->watch[i].ctx == ctx)
+			break;
+	if (i < WATCHERS_MAX) {
+		t->watch[i].fn = fn;
+		t->watch[i].ctx = ctx;
+	}
 	pthread_mutex_unlock(&t->out_lock);
+	return i < WATCHERS_MAX ? 0 : -ENOSPC;
 }
 
 size_t console_tap_read(struct console_tap *t, u64 *position, u8 *to, size_t n)

@@ -19,9 +19,10 @@ struct chardev *console_tap_chardev(struct console_tap *t);
 
 /*
  * fn(ctx) when there is more after a read that found nothing, once: on the sender's
- * thread, it must not wait. NULL ends it.
+ * thread, it must not wait. Several may watch, with a ctx each; fn NULL ends that
+ * of this ctx. -ENOSPC when they are too many.
  */
-void console_tap_watch(struct console_tap *t, void (*fn)(void *ctx), void *ctx);
+int console_tap_watch(struct console_tap *t, void (*fn)(void *ctx), void *ctx);
 /*
  * Copies up to n bytes from a position on, which moves behind them; one that is
  * not kept any more moves to the first that is. 0 begins at the oldest.

@@ -40,6 +40,12 @@ struct boot_range {
 
 #define BOOT_RESERVED_MAX 4
 
+/* A linear screen of 32 bits a pixel; size 0: there is none. */
+struct boot_screen {
+	u64 base, size;
+	unsigned int width, height, pitch;	/* pitch in bytes */
+};
+
 struct boot_config {
 	const char *kernel;	/* path, or NULL: firmware starts */
 	const char *initrd;	/* path or NULL */
@@ -48,6 +54,7 @@ struct boot_config {
 	/* what the memory map has besides RAM and the BIOS area */
 	struct boot_range reserved[BOOT_RESERVED_MAX];
 	unsigned int nreserved;
+	struct boot_screen screen;
 };
 
 /*

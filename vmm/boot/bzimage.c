@@ -130,6 +130,27 @@ static void put_memory_map(const struct guest_memory *m, const struct boot_confi
 	bp->screen_info.ext_mem_k = bp->alt_mem_k > 0xfc00 ? 0xfc00 : (u16)bp->alt_mem_k;
 }
 
+/* Says that a mode of VESA's is set, which the kernel's simplest drivers can show. */
+static void put_screen(struct boot_params *bp, const struct boot_screen *s)
+{
+	struct screen_info *i = &bp->screen_info;
+
+	if (!s->size || s->base + s->size > 4 * GIB)
+		return;
+	i->orig_video_isVGA = VIDEO_TYPE_VLFB;
+	i->lfb_base = (u32)s->base;
+	i->lfb_size = (u32)(s->size >> 16);
+	i->lfb_width = (u16)s->width;
+	i->lfb_height = (u16)s->height;
+	i->lfb_linelength = (u16)s->pitch;
+	i->lfb_depth = 32;
+	i->rsvd_size = i->blue_size = i->green_size = i->red_size = 8;
+	i->rsvd_pos = 24;
+	i->red_pos = 16;
+	i->green_pos = 8;
+	i->pages = 1;
+}
+
 static void fill_header(struct setup_header *h, const struct bzimage *b)
 {
 	h->type_of_loader = LOADER_UNDEFINED;
@@ -163,6 +184,7 @@ int bzimage_load(const struct guest_memory *m, const struct boot_config *c,
 	bp->hdr = b.h;
 	bp->acpi_rsdp_addr = BOOT_ACPI;
 	put_memory_map(m, c, bp);
+	put_screen(bp, &c->screen);
 	e->eip = (u32)b.load;
 	e->esi = BOOT_ZERO_PAGE;
 	return 0;

@@ -28,6 +28,8 @@ static const struct command {
 	{ "image", "make, convert, check and resize disk images", command_image, help_image },
 	{ "ps", "list the running machines", command_ps, help_ps },
 	{ "stop", "shut a running machine down", command_stop, help_stop },
+	{ "screenshot", "write the screen of a running machine to a file", command_screenshot,
+	  help_screenshot },
 	{ "console", "connect this terminal to a running machine", command_console, help_console },
 	{ "qmp", "have a running machine execute a QMP command", command_qmp, help_qmp },
 	{ "info", "tell what this host offers and which engine would be used", command_info,

@@ -19,6 +19,10 @@
 #include "../boot/firmware.h"
 #include "../control/address.h"
 #include "../control/control.h"
+#include "../control/screen.h"
+#include "../devices/display/vga_device.h"
+#include "../display/display.h"
+#include "../display/show.h"
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/probe.h"
@@ -30,6 +34,7 @@
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
+#define SCREEN_CMDLINE "console=tty0 console=ttyS0"
 #ifdef ANYKVM_SANDBOX_OFF
 #define DEFAULT_SANDBOX "off"
 #else
@@ -39,6 +44,7 @@
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 #define NETS_MAX 16
+#define DISPLAYS_MAX 8
 #define QUEUES_OF_DISK 4		/* as many as virtio-blk takes by itself */
 #define SPARE_QUEUES 4		/* for disks that come later */
 
@@ -58,6 +64,9 @@ struct run {
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
+	const char *displays[DISPLAYS_MAX];
+	unsigned int ndisplays;
+	bool vga, vga_given;
 	bool no_sandbox, allows;
 
 	struct control_config control_config;
@@ -66,10 +75,14 @@ struct run {
 	struct loop *loop;
 	struct registry *backends;
 	struct input *input;
+	struct display *display;
+	struct show *shows[DISPLAYS_MAX];
+	unsigned int nshows;
 	struct signals *signals;
 	struct terminal *terminal;
 	struct console_tap *console;	/* between the serial port and the terminal */
 	struct control *control;
+	struct screen *screen;
 	struct timer *sampler;
 	struct timer *refreshed;	/* runs when the statistics are wanted */
 	struct machine *machine;	/* NULL between two */
@@ -136,6 +149,29 @@ static int set_net(void *ctx, const char *value)
 	if (r->nnets == NETS_MAX)
 		return error("too many --net options: at most %d", NETS_MAX);
 	r->nets[r->nnets++] = value;
+	return 0;
+}
+
+static int set_display(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (!strcmp(value, "none"))
+		return 0;
+	if (r->ndisplays == DISPLAYS_MAX)
+		return error("too many --display options: at most %d", DISPLAYS_MAX);
+	r->displays[r->ndisplays++] = value;
+	return 0;
+}
+
+static int set_vga(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "std") && strcmp(value, "none"))
+		return error("--vga takes std or none, not '%s'", value);
+	r->vga = !strcmp(value, "std");
+	r->vga_given = true;
 	return 0;
 }
 
@@ -262,7 +298,8 @@ const struct option_def run_options[] = {
 	  "memory 2G; lines that begin with # are remarks", set_config },
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
-	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE "; with a\n"
+	  "--display console=tty0, too)", set_append },
 	{ "--machine", "q35|pc|micro", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
@@ -282,6 +319,13 @@ const struct option_def run_options[] = {
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
 	  set_firmware },
+	{ "--display", "KIND[,K=V]...", "show the screen, and take keys and movements:\n"
+	  "none (default): nowhere\n"
+	  "vnc[=unix:PATH|ADDR:N]: by VNC; ADDR:N is a port of loopback and needs\n"
+	  "  password-file=FILE\n"
+	  "web[=ADDR:PORT]: in a browser on this host; its address is printed", set_display },
+	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA",
+	  set_vga },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "auto|soft|kvm", "auto (default): /dev/kvm if it serves, else soft\n"
@@ -498,6 +542,47 @@ static int open_nets(struct run *r)
 	return 0;
 }
 
+/* The VGA comes first, so that it has the first slot. */
+static int add_vga(struct run *r)
+{
+	if (!(r->vga_given ? r->vga : r->ndisplays && r->config.type != &machine_micro))
+		return 0;
+	if (set_device(r, "vga") < 0)
+		return -1;
+	memmove(r->config.devices + 1, r->config.devices,
+		(r->config.ndevices - 1) * sizeof(r->config.devices[0]));
+	r->config.devices[0] = "vga";
+	return 0;
+}
+
+/* Where a screen is shown, the pointer of who looks at it is to be the guest's. */
+static int add_tablet(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->config.ndevices; i++)
+		if (!strncmp(r->config.devices[i], "virtio-tablet", strlen("virtio-tablet")))
+			return 0;
+	return r->ndisplays ? set_device(r, "virtio-tablet") : 0;
+}
+
+static int open_displays(struct run *r)
+{
+	const struct show_config c = {
+		.display = r->display,
+		.input = r->input,
+		.tap = r->console,
+		.name = r->control_config.name,
+	};
+
+	for (; r->nshows < r->ndisplays; r->nshows++) {
+		r->shows[r->nshows] = show_open(&c, r->displays[r->nshows]);
+		if (!r->shows[r->nshows])
+			return -1;
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -517,15 +602,23 @@ static int set_up(struct run *r)
 		return error("cannot create the event loop");
 	r->backends = registry_new();
 	r->input = input_new();
-	if (!r->backends || !r->input)
+	r->display = display_new();
+	if (!r->backends || !r->input || !r->display)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
+	r->config.display = r->display;
+	if (add_vga(r) < 0 || add_tablet(r) < 0)
+		return -1;
 	if (open_disks(r) < 0 || open_nets(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->screen = screen_new(r->loop, r->display, r->input);
+	if (!r->screen)
+		return error("out of memory");
+	r->control_config.more = screen_commands;
 	r->control_config.machine = &r->config;
 	r->control_config.backends = r->backends;
 	r->control = control_new(r->loop, &r->control_config);
@@ -541,6 +634,8 @@ static int set_up(struct run *r)
 	if (!r->console)
 		return error("out of memory");
 	if (control_console(r->control, r->console) < 0)
+		return -1;
+	if (open_displays(r) < 0)
 		return -1;
 	if (trace_samples(r->config.trace)) {
 		r->sampler = timer_new(r->loop, on_sample, r);
@@ -564,13 +659,18 @@ static int enter_sandbox(struct run *r)
 	    (b->initrd && sandbox_allow(b->initrd, SANDBOX_READ) < 0) ||
 	    (r->kvm.engine == KVM_ENGINE_KERNEL && sandbox_need(SANDBOX_KVM, "/dev/kvm") < 0))
 		return -1;
+	if (sandbox_allow(VGA_BIOS, SANDBOX_READ) < 0)
+		return -1;
 	block_reserve_queues(r->ndisks * queues + (r->allows ? SPARE_QUEUES : 0));
 	return sandbox_enter(terminal_restore);
 }
 
 static void tear_down(struct run *r)
 {
+	while (r->nshows)
+		show_free(r->shows[--r->nshows]);
 	control_free(r->control);
+	screen_free(r->screen);
 	console_tap_free(r->console);
 	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
@@ -580,6 +680,7 @@ static void tear_down(struct run *r)
 		kvm_close(&r->kvm);
 	registry_free(r->backends);
 	input_free(r->input);
+	display_free(r->display);
 	firmware_free(&r->firmware);
 	signals_free(r->signals);	/* may end the process */
 	loop_free(r->loop);
@@ -596,7 +697,7 @@ int command_run(int argc, char **argv)
 {
 	struct run r = {
 		.config = {
-			.boot = { .cmdline = DEFAULT_CMDLINE, .cpus = 1 },
+			.boot = { .cpus = 1 },
 			.memory = DEFAULT_MEMORY,
 			.type = &machine_q35,
 		},
@@ -621,6 +722,8 @@ int command_run(int argc, char **argv)
 	if (r.config.boot.kernel && r.firmware_option)
 		return error("--kernel starts without firmware: --firmware is of no use"),
 		       EXIT_USAGE;
+	if (!r.config.boot.cmdline)
+		r.config.boot.cmdline = r.ndisplays ? SCREEN_CMDLINE : DEFAULT_CMDLINE;
 	if (!r.config.boot.kernel && r.config.boot.initrd)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (r.no_net && r.nnets)

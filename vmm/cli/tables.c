@@ -12,6 +12,7 @@ const struct command_table command_tables[] = {
 	{ "image resize", image_resize_options, OPERAND_FILE },
 	{ "ps", NULL, OPERAND_NONE },
 	{ "stop", stop_options, OPERAND_MACHINE },
+	{ "screenshot", NULL, OPERAND_MACHINE },
 	{ "console", NULL, OPERAND_MACHINE },
 	{ "qmp", NULL, OPERAND_MACHINE },
 	{ "info", NULL, OPERAND_NONE },

@@ -176,7 +176,7 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 	c->loop = l;
 	c->config = *config;
 	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
-				   { commands } };
+				   { commands, config->more } };
 	config->machine->on_removed = control_device_gone;
 	config->machine->on_removed_ctx = c;
 	c->server = server_new(l, &c->ops);

@@ -12,12 +12,14 @@
 
 struct console_tap;
 struct disk;
+struct qmp_command;
 
 struct control_config {
 	const char *name;	/* or NULL: the process id is its name */
 	const char *path;	/* of a socket, besides the one that goes by the name; or NULL */
 	struct machine_config *machine;	/* devices that come are added to it */
 	struct registry *backends;
+	const struct qmp_command *more;	/* a further table of commands, or NULL */
 };
 
 struct control;

@@ -391,7 +391,7 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	if (s->console)
-		console_tap_watch(s->console, NULL, NULL);
+		console_tap_watch(s->console, NULL, s);
 	timer_free(s->collect);
 	for (i = 0; i < SERVER_CLIENTS_MAX; i++) {
 		struct client *c = &s->clients[i];

@@ -3,14 +3,24 @@
 #include "device.h"
 
 extern const struct device_class pcie_port_class;
+extern const struct device_class vga_class;
 extern const struct device_class virtio_blk_class;
+extern const struct device_class virtio_gpu_class;
+extern const struct device_class virtio_keyboard_class;
+extern const struct device_class virtio_mouse_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
+extern const struct device_class virtio_tablet_class;
 
 const struct device_class *const device_classes[] = {
 	&pcie_port_class,
+	&vga_class,
 	&virtio_blk_class,
+	&virtio_gpu_class,
+	&virtio_keyboard_class,
+	&virtio_mouse_class,
 	&virtio_net_class,
 	&virtio_rng_class,
+	&virtio_tablet_class,
 	NULL,
 };

@@ -39,11 +39,13 @@
 #define DEVICE_ID_MAX 64
 
 struct device;
+struct display;
 struct fw_cfg;
 struct input;
 struct pci_host;
 struct virtio_mmio_bus;
 struct registry;
+struct vga_device;
 
 /* What a device may use of the machine. */
 struct board {
@@ -55,6 +57,8 @@ struct board {
 	struct virtio_mmio_bus *virtio_mmio;	/* NULL unless it has this instead */
 	struct fw_cfg *fw_cfg;			/* NULL: there is no firmware */
 	struct input *input;			/* where the user's keys and movements come from */
+	struct display *display;		/* the screen */
+	struct vga_device *vga;			/* the one that there is, or NULL */
 	struct registry *backends;
 	struct power_ops power;
 	unsigned int cpus;

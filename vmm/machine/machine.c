@@ -198,6 +198,7 @@ static int create_devices(struct machine *m, struct chardev *console)
 		.loop = m->loop,
 		.backends = m->config->backends,
 		.input = m->config->input,
+		.display = m->config->display,
 		.power = { power_off, power_reset, m },
 		.cpus = m->config->boot.cpus,
 		.remove = machine_remove_device,

@@ -66,6 +66,7 @@ struct machine_config {
 	struct firmware *firmware;	/* unless a kernel starts directly */
 	struct registry *backends;
 	struct input *input;
+	struct display *display;
 	const char *devices[MACHINE_DEVICES_MAX];	/* --device, in their order */
 	unsigned int ndevices;
 	/* A device that machine_del_device was asked for is gone; or NULL. */

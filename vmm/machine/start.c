@@ -6,6 +6,7 @@
 #include "../boot/acpi_loader.h"
 #include "../boot/firmware.h"
 #include "../boot/smbios.h"
+#include "../devices/display/vga_device.h"
 #include "../devices/firmware/flash.h"
 #include "../devices/firmware/fw_cfg.h"
 #include "../devices/pci/pci.h"
@@ -88,6 +89,8 @@ static int load_direct(struct machine *m)
 
 	if (m->config->type->assign)
 		m->config->type->assign(m);
+	if (m->board.vga)
+		vga_boot_screen(m->board.vga, &boot.screen);
 	describe(m, &c);
 	if (c.ecam_size)
 		boot.reserved[boot.nreserved++] =
@@ -188,19 +191,6 @@ static int add_memory_map(struct machine *m)
 			   (u32)(sizeof(map) - (m->mem.high ? 0 : sizeof(map[0]))));
 }
 
-static bool has_display(struct machine *m)
-{
-	unsigned int i;
-
-	for (i = 0; i < 256; i++) {
-		struct pci_device *d = m->board.pci->bus[0]->dev[i];
-
-		if (d && pci_get32(d, PCI_REVISION) >> 24 == PCI_CLASS_DISPLAY)
-			return true;
-	}
-	return false;
-}
-
 /* What SeaBIOS reads of the clock's memory: disk, CD and network in this order, the CPUs. */
 static void put_cmos(struct machine *m)
 {
@@ -209,13 +199,13 @@ static void put_cmos(struct machine *m)
 	rtc_set(m->rtc, 0x5f, (u8)(m->config->boot.cpus - 1));
 }
 
-/* Without a display SeaBIOS shows text on the serial port, for boot loaders, too. */
+/* Without a VGA SeaBIOS shows text on the serial port, for boot loaders, too. */
 static int add_options(struct machine *m)
 {
 	const u16 serial = 0x3f8;
 	const u16 menu_wait = 0;
 
-	if (!has_display(m) &&
+	if (!m->board.vga &&
 	    fw_cfg_file(m->board.fw_cfg, "etc/sercon-port", &serial, sizeof(serial)) < 0)
 		return -1;
 	return fw_cfg_file(m->board.fw_cfg, "etc/boot-menu-wait", &menu_wait, sizeof(menu_wait));
