@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/chardev.h"
 #include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/net/net.h"
@@ -28,11 +29,15 @@
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
+#define VIRTIO_CMDLINE "console=hvc0"
+#define VIRTIO_CONSOLE "virtio-console,chardev=stdio"
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 #define NETS_MAX 16
+#define CHARDEVS_MAX 16
 
+enum console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
 struct run {
@@ -49,6 +54,10 @@ struct run {
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
+	const char *chardevs[CHARDEVS_MAX];
+	unsigned int nchardevs;
+	enum console console;
+	struct chardev *serial;		/* the other end of the serial port */
 
 	struct control_config control_config;
 
@@ -126,6 +135,30 @@ static int set_net(void *ctx, const char *value)
 		return error("too many --net options: at most %d", NETS_MAX);
 	r->nets[r->nnets++] = value;
 	return 0;
+}
+
+static int set_chardev(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->nchardevs == CHARDEVS_MAX)
+		return error("too many --chardev options: at most %d", CHARDEVS_MAX);
+	r->chardevs[r->nchardevs++] = value;
+	return 0;
+}
+
+static int set_console(void *ctx, const char *value)
+{
+	static const char *const name[] = { "serial", "virtio", "none" };
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++)
+		if (!strcmp(value, name[i])) {
+			r->console = (enum console)i;
+			return 0;
+		}
+	return error("--console takes serial, virtio or none, not '%s'", value);
 }
 
 static int set_cpus(void *ctx, const char *value)
@@ -228,7 +261,7 @@ static int set_trace(void *ctx, const char *value)
 static const struct option_def options[] = {
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
-	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ",\nwith --console virtio " VIRTIO_CMDLINE ")", set_append },
 	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
@@ -244,6 +277,12 @@ static const struct option_def options[] = {
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
 	  "if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
+	{ "--console", "KIND", "what this terminal is: serial (default): the serial port\n"
+	  "virtio: a virtio-console, hvc0 in Linux\nnone: of a --device, as chardev=stdio",
+	  set_console },
+	{ "--chardev", "KIND[,K=V]...", "what a --device is connected to, by its id=ID:\n"
+	  "file,path=FILE[,append=on]  unix,path=FILE: a socket\n"
+	  "pty[,link=FILE]: a terminal of this host  null", set_chardev },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
@@ -392,7 +431,7 @@ static enum machine_end run_once(struct run *r)
 {
 	enum machine_end end = MACHINE_FAILED;
 
-	r->machine = machine_new(&r->kvm, &r->config, r->loop, terminal_chardev(r->terminal));
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, r->serial);
 	if (!r->machine)
 		return end;
 	control_start(r->control, r->machine);
@@ -459,6 +498,25 @@ static int open_nets(struct run *r)
 	return 0;
 }
 
+/* Makes the character devices and gives the terminal to what it is to be. */
+static int open_chardevs(struct run *r)
+{
+	struct chardev *stdio = terminal_chardev(r->terminal);
+	unsigned int i;
+
+	if (registry_add(r->backends, "chardev", "stdio", stdio, NULL) < 0)
+		return -1;
+	for (i = 0; i < r->nchardevs; i++)
+		if (chardev_open(r->backends, r->loop, r->chardevs[i]) < 0)
+			return -1;
+	r->serial = chardev_null();
+	if (r->console == CONSOLE_SERIAL)
+		r->serial = registry_claim(r->backends, "chardev", "stdio");
+	else if (r->console == CONSOLE_VIRTIO)
+		return set_device(r, VIRTIO_CONSOLE);
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -494,7 +552,7 @@ static int set_up(struct run *r)
 	if (!r->refreshed)
 		return error("cannot create a timer");
 	r->terminal = terminal_new(r->loop, &ops);
-	if (!r->terminal)
+	if (!r->terminal || open_chardevs(r) < 0)
 		return -1;
 	if (trace_samples(r->config.trace)) {
 		r->sampler = timer_new(r->loop, on_sample, r);
@@ -507,7 +565,6 @@ static int set_up(struct run *r)
 
 static void tear_down(struct run *r)
 {
-	terminal_free(r->terminal);
 	control_free(r->control);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
@@ -515,6 +572,7 @@ static void tear_down(struct run *r)
 	if (r->kvm.fd >= 0)
 		kvm_close(&r->kvm);
 	registry_free(r->backends);
+	terminal_free(r->terminal);
 	input_free(r->input);
 	firmware_free(&r->firmware);
 	signals_free(r->signals);	/* may end the process */
@@ -534,7 +592,7 @@ int command_run(int argc, char **argv)
 {
 	struct run r = {
 		.config = {
-			.boot = { .cmdline = DEFAULT_CMDLINE, .cpus = 1 },
+			.boot = { .cpus = 1 },
 			.memory = DEFAULT_MEMORY,
 			.type = &machine_q35,
 		},
@@ -559,6 +617,9 @@ int command_run(int argc, char **argv)
 		       EXIT_USAGE;
 	if (!r.config.boot.kernel && r.config.boot.initrd)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
+	if (!r.config.boot.cmdline)
+		r.config.boot.cmdline = r.console == CONSOLE_VIRTIO ? VIRTIO_CMDLINE :
+			DEFAULT_CMDLINE;
 	if (r.no_net && r.nnets)
 		return error("--net none is of no use with another --net"), EXIT_USAGE;
 	if (set_up(&r) == 0)

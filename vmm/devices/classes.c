@@ -4,12 +4,14 @@
 
 extern const struct device_class pcie_port_class;
 extern const struct device_class virtio_blk_class;
+extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
 	&pcie_port_class,
 	&virtio_blk_class,
+	&virtio_console_class,
 	&virtio_net_class,
 	&virtio_rng_class,
 	NULL,
