@@ -16,6 +16,7 @@
 #include "../backends/registry.h"
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
+#include "../backends/vsock.h"
 #include "../boot/firmware.h"
 #include "../control/address.h"
 #include "../control/control.h"
@@ -54,6 +55,7 @@ struct run {
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
+	const char *vsock;
 	const char *chardevs[CHARDEVS_MAX];
 	unsigned int nchardevs;
 	enum console console;
@@ -144,6 +146,16 @@ static int set_chardev(void *ctx, const char *value)
 	if (r->nchardevs == CHARDEVS_MAX)
 		return error("too many --chardev options: at most %d", CHARDEVS_MAX);
 	r->chardevs[r->nchardevs++] = value;
+	return 0;
+}
+
+static int set_vsock(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->vsock)
+		return error("a machine has one --vsock");
+	r->vsock = value;
 	return 0;
 }
 
@@ -277,6 +289,9 @@ static const struct option_def options[] = {
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
 	  "if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
+	{ "--vsock", "PATH[,cid=N]", "sockets between host and guest: a program of the host that\n"
+	  "sends CONNECT PORT to the socket PATH gets that port of the guest;\n"
+	  "the guest's connections to port N go to the socket PATH_N", set_vsock },
 	{ "--console", "KIND", "what this terminal is: serial (default): the serial port\n"
 	  "virtio: a virtio-console, hvc0 in Linux\nnone: of a --device, as chardev=stdio",
 	  set_console },
@@ -517,6 +532,13 @@ static int open_chardevs(struct run *r)
 	return 0;
 }
 
+static int open_vsock(struct run *r)
+{
+	struct vsock_backend *b = r->vsock ? vsock_open(r->backends, r->vsock) : NULL;
+
+	return b ? set_device(r, b->device) : r->vsock ? -1 : 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -540,7 +562,7 @@ static int set_up(struct run *r)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
-	if (open_disks(r) < 0 || open_nets(r) < 0)
+	if (open_disks(r) < 0 || open_nets(r) < 0 || open_vsock(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)

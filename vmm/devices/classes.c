@@ -3,16 +3,20 @@
 #include "device.h"
 
 extern const struct device_class pcie_port_class;
+extern const struct device_class virtio_balloon_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
+extern const struct device_class virtio_vsock_class;
 
 const struct device_class *const device_classes[] = {
 	&pcie_port_class,
+	&virtio_balloon_class,
 	&virtio_blk_class,
 	&virtio_console_class,
 	&virtio_net_class,
 	&virtio_rng_class,
+	&virtio_vsock_class,
 	NULL,
 };

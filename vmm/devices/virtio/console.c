@@ -21,6 +21,7 @@
 #define QUEUE_SIZE 128
 #define BUFFERS_MAX 128		/* in a chain */
 #define PIECE 4096
+#define CHAIN_MAX (16 * MIB)	/* bytes in one; drivers have at most 32 KiB */
 
 struct console_config {
 	u16 columns, rows;
@@ -127,6 +128,11 @@ static void transmit(struct console_port *p)
 
 	update_size(p);
 	while (virtqueue_pop(p->tx, &chain)) {
+		if (chain.out_len > CHAIN_MAX) {
+			virtio_broken(&p->con->v, "port %u: %llu bytes at once", p->id,
+				      (unsigned long long)chain.out_len);
+			break;
+		}
 		if (!drain(p, &chain)) {
 			virtqueue_unpop(p->tx, &chain);
 			break;
