@@ -14,6 +14,7 @@
 #include "../backends/input.h"
 #include "../backends/net/net.h"
 #include "../backends/registry.h"
+#include "../backends/share.h"
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
 #include "../backends/vsock.h"
@@ -37,6 +38,7 @@
 #define DISKS_MAX 32
 #define NETS_MAX 16
 #define CHARDEVS_MAX 16
+#define SHARES_MAX 16
 
 enum console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
@@ -56,6 +58,8 @@ struct run {
 	unsigned int nnets;
 	bool no_net;
 	const char *vsock;
+	const char *shares[SHARES_MAX];
+	unsigned int nshares;
 	const char *chardevs[CHARDEVS_MAX];
 	unsigned int nchardevs;
 	enum console console;
@@ -146,6 +150,16 @@ static int set_chardev(void *ctx, const char *value)
 	if (r->nchardevs == CHARDEVS_MAX)
 		return error("too many --chardev options: at most %d", CHARDEVS_MAX);
 	r->chardevs[r->nchardevs++] = value;
+	return 0;
+}
+
+static int set_share(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->nshares == SHARES_MAX)
+		return error("too many --share options: at most %d", SHARES_MAX);
+	r->shares[r->nshares++] = value;
 	return 0;
 }
 
@@ -289,6 +303,10 @@ static const struct option_def options[] = {
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
 	  "if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
+	{ "--share", "FOLDER[,K=V]...", "a folder of this host, as a 9p file system of the guest:\n"
+	  "tag=NAME to mount it by (default: share0, share1, ...)  readonly=on\n"
+	  "security=none: files are this user's own; mapped: the guest's owners and\n"
+	  "  modes are kept in extended attributes", set_share },
 	{ "--vsock", "PATH[,cid=N]", "sockets between host and guest: a program of the host that\n"
 	  "sends CONNECT PORT to the socket PATH gets that port of the guest;\n"
 	  "the guest's connections to port N go to the socket PATH_N", set_vsock },
@@ -539,6 +557,19 @@ static int open_vsock(struct run *r)
 	return b ? set_device(r, b->device) : r->vsock ? -1 : 0;
 }
 
+static int open_shares(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nshares; i++) {
+		struct share *s = share_open(r->backends, r->shares[i]);
+
+		if (!s || set_device(r, s->device) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -562,7 +593,8 @@ static int set_up(struct run *r)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
-	if (open_disks(r) < 0 || open_nets(r) < 0 || open_vsock(r) < 0)
+	if (open_disks(r) < 0 || open_nets(r) < 0 || open_vsock(r) < 0 ||
+	    open_shares(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)

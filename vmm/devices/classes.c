@@ -3,6 +3,7 @@
 #include "device.h"
 
 extern const struct device_class pcie_port_class;
+extern const struct device_class virtio_9p_class;
 extern const struct device_class virtio_balloon_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
@@ -12,6 +13,7 @@ extern const struct device_class virtio_vsock_class;
 
 const struct device_class *const device_classes[] = {
 	&pcie_port_class,
+	&virtio_9p_class,
 	&virtio_balloon_class,
 	&virtio_blk_class,
 	&virtio_console_class,
