@@ -9,6 +9,7 @@ extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
+extern const struct device_class virtio_scsi_class;
 extern const struct device_class virtio_vsock_class;
 
 const struct device_class *const device_classes[] = {
@@ -19,6 +20,7 @@ const struct device_class *const device_classes[] = {
 	&virtio_console_class,
 	&virtio_net_class,
 	&virtio_rng_class,
+	&virtio_scsi_class,
 	&virtio_vsock_class,
 	NULL,
 };
