@@ -274,7 +274,8 @@ static const char *prepare_9p(struct registry *r, struct loop *l)
 	if (mkdir("outside", 0700) || mkdir("shared", 0700) || mkdir("shared/a", 0700) ||
 	    !make_file("outside/canary") || !make_file("shared/b") ||
 	    symlink("../outside", "shared/c") || symlink("../../outside/canary", "shared/a/c") ||
-	    !((chance(2) && share_open(r, "shared,security=mapped")) || share_open(r, "shared")))
+	    !((chance(2) && share_open(r, "shared,security=mapped,apart=off")) ||
+	      share_open(r, chance(4) ? "shared,apart=off" : "shared")))
 		return NULL;
 	return "virtio-9p,share=share0";
 }

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../devices/props.h"
 #include "../error.h"
+#include "helper.h"
 #include "registry.h"
 #include "share.h"
 
@@ -22,6 +24,8 @@ static void share_free(void *backend)
 		close(s->root);
 	if (s->descriptors >= 0)
 		close(s->descriptors);
+	if (s->server >= 0)
+		close(s->server);
 	free(s->device);
 	free(s);
 }
@@ -79,12 +83,24 @@ static int open_folder(struct share *s, const char *path)
 	return 0;
 }
 
+static int start_server(struct share *s)
+{
+	const struct helper h = {
+		.name = "anykvm-share", .type = SOCK_STREAM, .kept = { s->root },
+		.nkept = 1, .serve = share_serve, .arg = s,
+	};
+
+	s->server = helper_start(&h);
+	return s->server < 0 ? -1 : 0;
+}
+
 static int open_share(struct share *s, struct registry *r, struct props *p)
 {
 	static const char *const securities[] = { "none", "mapped", NULL };
 	char id[32] = "share0", fallback[32];
 	const char *tag;
 	unsigned int i;
+	bool apart = props_bool(p, "apart", true);
 
 	for (i = 0; registry_find(r, "share", id); i++)
 		snprintf(id, sizeof(id), "share%u", i + 1);
@@ -97,7 +113,8 @@ static int open_share(struct share *s, struct registry *r, struct props *p)
 	if (!*tag || strlen(tag) > SHARE_TAG_MAX)
 		return error("--share: tag= takes 1 to %d characters", SHARE_TAG_MAX);
 	strcpy(s->tag, tag);
-	if (p->failed || device_text(s, p, id) < 0 || open_folder(s, p->type) < 0)
+	if (p->failed || device_text(s, p, id) < 0 || open_folder(s, p->type) < 0 ||
+	    (apart && start_server(s) < 0))
 		return -1;
 	return registry_add(r, "share", id, s, share_free);
 }
@@ -111,7 +128,7 @@ struct share *share_open(struct registry *r, const char *text)
 		error("out of memory");
 		return NULL;
 	}
-	s->root = s->descriptors = -1;
+	s->root = s->descriptors = s->server = -1;
 	if (props_parse(&p, text) < 0 || open_share(s, r, &p) < 0) {
 		share_free(s);
 		s = NULL;

@@ -37,10 +37,12 @@ static void notify(struct virtio_device *v, unsigned int queue)
 	struct iovec iov[P9_CHAIN_MAX];
 	struct virtq_chain chain = { .iov = iov, .max = P9_CHAIN_MAX };
 	struct virtqueue *q = &v->queue[queue];
+	struct p9_device *t = p9_of(v);
 	ssize_t n;
 
 	while (virtqueue_pop(q, &chain)) {
-		n = p9_handle(&p9_of(v)->server, &chain);
+		n = t->share->server < 0 ? p9_handle(&t->server, &chain) :
+			p9_apart_handle(t->share, &chain);
 		if (n < 0) {
 			virtio_broken(v, "a message of %llu bytes, with room for %llu, is none",
 				      (unsigned long long)chain.out_len,
@@ -55,7 +57,11 @@ static void notify(struct virtio_device *v, unsigned int queue)
 /* Nobody handles the queue then. */
 static void stop(struct virtio_device *v)
 {
-	p9_drop_all(&p9_of(v)->server);
+	struct p9_device *t = p9_of(v);
+
+	if (t->share->server >= 0)
+		p9_apart_forget(t->share);
+	p9_drop_all(&t->server);
 }
 
 static const struct virtio_ops ops = {

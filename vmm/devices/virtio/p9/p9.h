@@ -5,6 +5,7 @@
  * as a file system of the guest.
  *
  *	device.c	the virtio device: a message in a chain, its answer
+ *	apart.c		the server in a process of its own
  *	message.c	integers and strings of messages
  *	fid.c		what the guest's numbers for files stand for
  *	session.c	version, attach, walk, clunk, flush
@@ -111,6 +112,12 @@ void p9_put_text(struct p9 *p, const char *text, size_t len);
 void p9_put_qid(struct p9 *p, const struct p9_qid *q);
 /* Handles one message: the bytes of its answer in the chain, or -1 when it can have none. */
 ssize_t p9_handle(struct p9 *p, const struct virtq_chain *chain);
+
+/* --- apart.c: the same, by another process --------------------------------------------- */
+
+ssize_t p9_apart_handle(const struct share *s, const struct virtq_chain *chain);
+/* Has it drop all fids. */
+void p9_apart_forget(const struct share *s);
 
 /* --- fid.c ------------------------------------------------------------------------------ */
 
