@@ -9,6 +9,7 @@
 
 #include "../error.h"
 #include "address.h"
+#include "balloon.h"
 #include "control.h"
 #include "server.h"
 
@@ -147,7 +148,8 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 		error("out of memory");
 		return NULL;
 	}
-	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c };
+	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
+				   { balloon_commands } };
 	c->server = server_new(l, &c->ops);
 	if (!c->server)
 		error("out of memory");

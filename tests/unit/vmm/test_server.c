@@ -39,7 +39,7 @@ static void stop(void *ctx)
 }
 
 static const struct qmp_ops ops = {
-	status, stop, nothing, nothing, nothing, nothing, NULL, NULL,
+	status, stop, nothing, nothing, nothing, nothing, NULL, NULL, { NULL },
 };
 
 static int make_dir(void **state)

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "../../backends/registry.h"
 #include "../../error.h"
 #include "balloon.h"
 
@@ -42,11 +41,9 @@ struct stat_entry {
 
 struct balloon {
 	struct virtio_device v;		/* first */
-	struct balloon_state *state;
 	struct timer *timer;
 	int inflate, deflate, statistics, reporting;	/* queues, or -1 */
 	u32 actual, poison;		/* atomic; as the driver says */
-	bool telling;			/* atomic: tell_change is on its way */
 	pthread_mutex_t lock;		/* of what follows */
 	bool holding;			/* the driver's buffer for statistics */
 	struct virtq_chain held;
@@ -58,6 +55,13 @@ const char *const balloon_stat_names[BALLOON_STATS] = {
 	"stat-free-memory", "stat-total-memory", "stat-available-memory", "stat-disk-caches",
 	"stat-htlb-pgalloc", "stat-htlb-pgfail",
 };
+
+/* What the user wishes, and the device that it is for. */
+static struct {
+	struct balloon *balloon;
+	u64 target;			/* 0: all */
+	unsigned int interval;
+} state;
 
 static struct balloon *balloon_of(struct virtio_device *v)
 {
@@ -155,8 +159,7 @@ static void on_stats(struct balloon *b, struct virtqueue *q)
 
 static void arm(struct balloon *b)
 {
-	timer_set(b->timer, b->state->interval ?
-		  monotonic_ns() + b->state->interval * NSEC : 0);
+	timer_set(b->timer, state.interval ? monotonic_ns() + state.interval * NSEC : 0);
 }
 
 static void on_timer(void *arg)
@@ -192,16 +195,6 @@ static void notify(struct virtio_device *v, unsigned int queue)
 	virtqueue_signal(q);
 }
 
-static void tell_change(void *arg)
-{
-	struct balloon *b = arg;
-	struct balloon_state *s = b->state;
-
-	__atomic_store_n(&b->telling, false, __ATOMIC_RELEASE);
-	if (s->changed)
-		s->changed(s->ctx, balloon_actual(s));
-}
-
 static void config_write(struct virtio_device *v, unsigned int offset, const void *data,
 			 unsigned int size)
 {
@@ -212,12 +205,8 @@ static void config_write(struct virtio_device *v, unsigned int offset, const voi
 		return;
 	memcpy(&value, data, sizeof(value));
 	if (offset == offsetof(struct balloon_config, actual)) {
-		u32 old = __atomic_exchange_n(&b->actual, value, __ATOMIC_ACQ_REL);
-
+		__atomic_store_n(&b->actual, value, __ATOMIC_RELEASE);
 		virtio_config_written(v, offset, data, size);
-		if (value != old && !__atomic_exchange_n(&b->telling, true, __ATOMIC_ACQ_REL) &&
-		    loop_call(v->board->loop, tell_change, b) < 0)
-			__atomic_store_n(&b->telling, false, __ATOMIC_RELEASE);
 	} else if (offset == offsetof(struct balloon_config, poison)) {
 		__atomic_store_n(&b->poison, value, __ATOMIC_RELEASE);
 		virtio_config_written(v, offset, data, size);
@@ -260,53 +249,61 @@ static const struct virtio_ops ops = {
 
 /* --- for the control of the machine ------------------------------------------------------ */
 
-struct balloon_state *balloon_find(const struct registry *r)
+bool balloon_is_there(void)
 {
-	struct balloon_state *s = registry_find(r, "balloon", "balloon");
+	return state.balloon;
+}
 
-	return s && s->balloon ? s : NULL;
+const char *balloon_id(void)
+{
+	return state.balloon->v.dev.id;
 }
 
 static u32 wanted_pages(const struct balloon *b)
 {
-	u64 all = b->v.board->mem->size, target = b->state->target;
+	u64 all = b->v.board->mem->size;
 
-	return target && target < all ? (u32)((all - target) / PAGE) : 0;
+	return state.target && state.target < all ? (u32)((all - state.target) / PAGE) : 0;
 }
 
-void balloon_set_target(struct balloon_state *s, u64 bytes)
+void balloon_set_target(u64 bytes)
 {
 	u32 pages;
 
-	s->target = bytes;
-	pages = wanted_pages(s->balloon);
-	virtio_config_update(&s->balloon->v, offsetof(struct balloon_config, pages), &pages,
+	state.target = bytes;
+	pages = wanted_pages(state.balloon);
+	virtio_config_update(&state.balloon->v, offsetof(struct balloon_config, pages), &pages,
 			     sizeof(pages));
 }
 
 /* What the driver says is bounded by what there is. */
-u64 balloon_actual(const struct balloon_state *s)
+u64 balloon_actual(void)
 {
-	u64 all = s->balloon->v.board->mem->size;
-	u64 taken = __atomic_load_n(&s->balloon->actual, __ATOMIC_ACQUIRE) * PAGE;
+	u64 all = state.balloon->v.board->mem->size;
+	u64 taken = __atomic_load_n(&state.balloon->actual, __ATOMIC_ACQUIRE) * PAGE;
 
 	return taken < all ? all - taken : 0;
 }
 
-void balloon_set_interval(struct balloon_state *s, unsigned int seconds)
+void balloon_set_interval(unsigned int seconds)
 {
-	s->interval = seconds < INTERVAL_MAX ? seconds : INTERVAL_MAX;
-	if (s->interval)
-		on_timer(s->balloon);	/* the first ones at once */
+	state.interval = seconds < INTERVAL_MAX ? seconds : INTERVAL_MAX;
+	if (state.interval)
+		on_timer(state.balloon);	/* the first ones at once */
 	else
-		arm(s->balloon);
+		arm(state.balloon);
 }
 
-void balloon_get_stats(const struct balloon_state *s, struct balloon_stats *stats)
+unsigned int balloon_interval(void)
 {
-	pthread_mutex_lock(&s->balloon->lock);
-	*stats = s->balloon->stats;
-	pthread_mutex_unlock(&s->balloon->lock);
+	return state.interval;
+}
+
+void balloon_get_stats(struct balloon_stats *stats)
+{
+	pthread_mutex_lock(&state.balloon->lock);
+	*stats = state.balloon->stats;
+	pthread_mutex_unlock(&state.balloon->lock);
 }
 
 /* --- making it ---------------------------------------------------------------------------- */
@@ -317,25 +314,10 @@ static void destroy(struct device *d)
 
 	virtio_detach(&b->v);
 	timer_free(b->timer);
-	if (b->state && b->state->balloon == b)
-		b->state->balloon = NULL;
-	loop_forget(b->v.board->loop, b);
+	if (state.balloon == b)
+		state.balloon = NULL;
 	pthread_mutex_destroy(&b->lock);
 	free(b);
-}
-
-static struct balloon_state *get_state(struct registry *r)
-{
-	struct balloon_state *s = registry_find(r, "balloon", "balloon");
-
-	if (s)
-		return s;
-	s = calloc(1, sizeof(*s));
-	if (s && registry_add(r, "balloon", "balloon", s, free) == 0)
-		return s;
-	free(s);
-	error("out of memory");
-	return NULL;
 }
 
 static int create_all(struct balloon *b, struct board *board, struct props *p)
@@ -350,14 +332,11 @@ static int create_all(struct balloon *b, struct board *board, struct props *p)
 	if (props_bool(p, "free-page-reporting", true))
 		features |= BALLOON_F_REPORTING;
 	b->v.board = board;
-	b->state = get_state(board->backends);
-	if (!b->state)
-		return -1;
-	if (b->state->balloon)
+	if (state.balloon)
 		return error("%s: a machine has one balloon", p->type);
-	b->state->balloon = b;
-	if (!b->state->interval)
-		b->state->interval = interval;
+	state.balloon = b;
+	if (!state.interval)
+		state.interval = interval;
 	config.pages = wanted_pages(b);
 	b->timer = timer_new(board->loop, on_timer, b);
 	if (!b->timer)
