@@ -5,6 +5,7 @@ import subprocess
 import machine
 import pytest
 from test_disk import PATTERN, check_written, image, md5
+from test_firmware import boot_sector
 
 pytestmark = pytest.mark.usefixtures("anykvm_only")
 
@@ -65,6 +66,17 @@ def test_units(boot, tmp_path, kind):
     assert guest.wait(20) == 0
     check_written(tmp_path / "a.qcow2", "qcow2")
     check_written(tmp_path / "b.raw", "raw")
+
+
+def test_boot(tmp_path):
+    """SeaBIOS starts from a unit, when it comes first in the order."""
+    first = boot_sector(tmp_path / "first", "THE-FIRST-DISK")
+    second = boot_sector(tmp_path / "second", "THE-SECOND-DISK")
+    with machine.Guest(machine.command("anykvm", None, memory=128, extra=[
+            "--net", "none", "--disk", f"{second},format=raw", "--disk",
+            f"{first},format=raw,if=none,id=a", "--device", "virtio-scsi,lun0=a,bootindex=1"])) as guest:
+        guest.search("THE-FIRST-DISK", BOOT_SECONDS)
+        assert guest.wait(30) == 0
 
 
 @pytest.mark.parametrize("args,mention", [
