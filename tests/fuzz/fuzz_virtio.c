@@ -59,7 +59,8 @@ struct part {
 };
 
 static struct {
-	u16 next[QUEUES_USED], head[QUEUES_USED];	/* packed position, or the next descriptor */
+	/* the position in a packed ring; the next descriptor of a split one */
+	u16 next[QUEUES_USED], head[QUEUES_USED];
 	bool wrap[QUEUES_USED];
 } ring;
 

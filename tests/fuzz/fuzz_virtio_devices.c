@@ -52,7 +52,8 @@ static void request_net(unsigned int queue, struct request *q)
 	} else if (queue == 1) {
 		put(q, 0, chance(3) ? 0 : chance(0), 1);
 		put(q, 1, chance(3) ? 0 : chance(6), 1);
-		put(q, 2, chance(100) | chance(2000) << 16 | chance(100) << 32 | chance(100) << 48, 8);
+		put(q, 2, chance(100) | chance(2000) << 16, 4);
+		put(q, 6, chance(100) | chance(100) << 16, 4);
 		put(q, 10, 0, 2);
 		put(q, 12 + 12, 0x0008, 2);
 		put(q, 12 + 14, 0x45, 1);
@@ -163,7 +164,7 @@ static void request_scsi(unsigned int queue, struct request *q)
 	}
 }
 
-/* --- console ----------------------------------------------------------------------------------- */
+/* --- console ---------------------------------------------------------------------------------- */
 
 static const char *prepare_console(struct registry *r, struct loop *l)
 {
@@ -189,7 +190,7 @@ static void request_console(unsigned int queue, struct request *q)
 	}
 }
 
-/* --- balloon ------------------------------------------------------------------------------------- */
+/* --- balloon ---------------------------------------------------------------------------------- */
 
 static const char *prepare_balloon(struct registry *r, struct loop *l)
 {
@@ -215,7 +216,7 @@ static void request_balloon(unsigned int queue, struct request *q)
 	}
 }
 
-/* --- vsock ---------------------------------------------------------------------------------------- */
+/* --- vsock ------------------------------------------------------------------------------------ */
 
 static const char *prepare_vsock(struct registry *r, struct loop *l)
 {
@@ -256,7 +257,7 @@ static void request_vsock(unsigned int queue, struct request *q)
 	q->out_len = 44 + len;
 }
 
-/* --- 9p ------------------------------------------------------------------------------------------- */
+/* --- 9p --------------------------------------------------------------------------------------- */
 
 static bool make_file(const char *path)
 {
@@ -353,8 +354,8 @@ static u32 put_body(struct request *q, u8 type, u32 at)
 static void request_9p(unsigned int queue, struct request *q)
 {
 	static const u8 types[] = {
-		8, 12, 14, 16, 18, 22, 24, 26, 30, 32, 40, 50, 52, 54, 70, 72, 74, 76, 104, 104, 104,
-		108, 110, 110, 110, 110, 110, 116, 118, 120, 122,
+		8, 12, 14, 16, 18, 22, 24, 26, 30, 32, 40, 50, 52, 54, 70, 72, 74, 76, 104, 104,
+		104, 108, 110, 110, 110, 110, 110, 116, 118, 120, 122,
 	};
 	u8 type = types[chance(sizeof(types))];
 	u32 at = 11, count;

@@ -287,7 +287,8 @@ static int set_trace(void *ctx, const char *value)
 static const struct option_def options[] = {
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
-	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ",\nwith --console virtio " VIRTIO_CMDLINE ")", set_append },
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ",\n"
+	  "with --console virtio " VIRTIO_CMDLINE ")", set_append },
 	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },

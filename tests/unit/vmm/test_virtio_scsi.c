@@ -44,8 +44,8 @@ static int setup(void **state)
 	fake.board.cpus = 1;
 	assert_non_null(disk_open(registry, loop, "disk,format=raw,if=none,id=d,serial=xyz",
 				  no_pause, NULL));
-	assert_non_null(disk_open(registry, loop, "cd,format=raw,if=none,id=c,readonly=on", no_pause,
-				  NULL));
+	assert_non_null(disk_open(registry, loop, "cd,format=raw,if=none,id=c,readonly=on",
+				  no_pause, NULL));
 	assert_int_equal(props_parse(&p, "virtio-scsi,lun0=d,cd3=c"), 0);
 	dev = virtio_scsi_class.create(&fake.board, &p);
 	assert_non_null(dev);
@@ -162,7 +162,8 @@ static void test_bounds(void **state)
 	assert_sense(COMMAND(0, NULL, 0, 1024, 0x28, 0, 0, 0, 7, 0xff, 0, 0, 2, 0), 5, 0x21);
 	assert_sense(COMMAND(0, NULL, 0, 512, 0x88, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 			     0xff, 0, 0, 0, 1), 5, 0x21);
-	assert_sense(COMMAND(0, NULL, 0, 512, 0x93, 1, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 9), 5, 0x21);
+	assert_sense(COMMAND(0, NULL, 0, 512, 0x93, 1, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 9), 5,
+		     0x21);
 	/* less room, or data, than the command is for */
 	assert_int_equal(COMMAND(0, NULL, 0, 511, 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0)->response, 1);
 	assert_int_equal(COMMAND(0, block, 511, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0)->response, 1);

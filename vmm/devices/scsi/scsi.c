@@ -141,7 +141,8 @@ static u32 product_data(const struct scsi_unit *u, u8 page, u8 *at)
 		scsi_put16(at, 1);		/* nothing in it turns */
 		return 60;
 	case VPD_THIN:
-		at[1] = u->limits.readonly ? 0 : 0x80 | 0x40;	/* UNMAP, and WRITE SAME (16) for it */
+		/* UNMAP, and WRITE SAME (16) for it */
+		at[1] = u->limits.readonly ? 0 : 0x80 | 0x40;
 		at[2] = 2;			/* thin */
 		return 4;
 	}
@@ -171,7 +172,7 @@ static void inquiry(struct scsi_unit *u, const u8 *cdb, struct scsi_plan *p)
 	scsi_answer(p, 4 + len, room);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 /* Values that could be changed are none; block descriptors are left out. */
 static void mode_sense(struct scsi_unit *u, const u8 *cdb, struct scsi_plan *p)

@@ -110,7 +110,7 @@ static bool drain(struct console_port *p, const struct virtq_chain *chain)
 	return true;
 }
 
-/* Whenever the guest prints, so that a screen of another size is noticed; drivers miss the first. */
+/* Whenever the guest prints: it notices a screen of another size, and drivers miss the first. */
 static void update_size(struct console_port *p)
 {
 	u16 size[2];

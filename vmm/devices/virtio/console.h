@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The console device, in two files: console.c has the ports' data, console_control.c the messages. */
+/* The console device: console.c has the ports' data, console_control.c their messages. */
 #ifndef VMM_DEVICES_VIRTIO_CONSOLE_H
 #define VMM_DEVICES_VIRTIO_CONSOLE_H
 

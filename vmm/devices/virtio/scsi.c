@@ -10,22 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../backends/disk.h"
 #include "../../backends/registry.h"
 #include "../../error.h"
-#include "../scsi/scsi.h"
-#include "virtio.h"
+#include "scsi.h"
 
 #define QUEUE_SIZE 256
-#define SEGMENTS_MAX 126
 #define QUEUES_MAX 4			/* of requests, and as many CPUs */
-#define REQUESTS_MAX 1024
 #define SENSE_DEFAULT 96
-#define SENSE_MAX 252
 #define CDB_MAX 255
 
 enum { CONTROL, EVENTS, REQUESTS };	/* queues */
-enum { S_OK, S_OVERRUN, S_BAD_TARGET = 3, S_FAILURE = 9 };
 enum { T_TASK = 0, T_QUERY = 1, T_SUBSCRIBE = 2 };
 enum { TASK_COMPLETE = 0, TASK_REJECTED = 10, TASK_BAD_TARGET = 3 };
 #define SUBTYPES 8			/* of task management */
@@ -36,288 +30,12 @@ struct scsi_config {
 	u32 max_lun;
 };
 
-struct scsi_header {
-	u8 lun[8];
-	u64 tag;
-	u8 attribute, priority, crn;
-} __attribute__((packed));
-
-struct scsi_response {
-	u32 sense_len, residual;
-	u16 qualifier;
-	u8 status, response;
-};
-
-struct scsi_request {
-	struct block_request r;		/* first */
-	struct scsi_host *host;
-	struct virtqueue *vq;
-	struct scsi_request *next, *other;	/* of the free ones; of all */
-	struct virtq_chain chain;
-	struct lun *lun;
-	u32 sense_size, cdb_size;	/* as they were when it came */
-	struct scsi_plan plan;
-	u8 cdb[SCSI_CDB_MAX];
-	struct iovec iov[SEGMENTS_MAX + 2], data[SEGMENTS_MAX + 2];
-};
-
-struct lun {
-	struct scsi_unit unit;		/* first */
-	struct disk *disk;		/* NULL: there is none */
-	struct block_queue *q;
-};
-
-struct scsi_host {
-	struct virtio_device v;		/* first */
-	struct loop *thread;
-	u32 sense_size, cdb_size;	/* atomic; the driver may change them */
-	u16 luns;			/* a bit for each */
-	struct lun lun[SCSI_LUNS_MAX];
-	pthread_mutex_t lock;		/* of the lists */
-	struct scsi_request *free, *all;
-	unsigned int made;
-};
-
-/* The queue whose notification this thread handles; it signals at the end. */
-static __thread struct virtqueue *handled;
-
-static struct scsi_host *host_of(struct virtio_device *v)
-{
-	return (struct scsi_host *)v;
-}
-
-/* --- requests ----------------------------------------------------------------------------- */
-
-static struct scsi_request *take(struct scsi_host *h, struct virtqueue *q)
-{
-	struct scsi_request *r;
-
-	pthread_mutex_lock(&h->lock);
-	r = h->free;
-	if (r) {
-		h->free = r->next;
-	} else if (h->made < REQUESTS_MAX && (r = calloc(1, sizeof(*r)))) {
-		h->made++;
-		r->host = h;
-		r->other = h->all;
-		h->all = r;
-	}
-	pthread_mutex_unlock(&h->lock);
-	if (r) {
-		r->vq = q;
-		r->chain.iov = r->iov;
-		r->chain.max = ARRAY_SIZE(r->iov);
-		r->sense_size = __atomic_load_n(&h->sense_size, __ATOMIC_ACQUIRE);
-		r->cdb_size = __atomic_load_n(&h->cdb_size, __ATOMIC_ACQUIRE);
-	}
-	return r;
-}
-
-static void give_back(struct scsi_request *r)
-{
-	pthread_mutex_lock(&r->host->lock);
-	r->next = r->host->free;
-	r->host->free = r;
-	pthread_mutex_unlock(&r->host->lock);
-}
-
-static u64 response_size(const struct scsi_request *r)
-{
-	return sizeof(struct scsi_response) + r->sense_size;
-}
-
-static u64 room_in(const struct scsi_request *r)
-{
-	return r->chain.in_len - response_size(r);
-}
-
-static u64 room_out(const struct scsi_request *r)
-{
-	return r->chain.out_len - sizeof(struct scsi_header) - r->cdb_size;
-}
-
-/* The end of a request: done bytes were moved of what the driver had room for. */
-static void answer(struct scsi_request *r, u8 response, u64 done)
-{
-	struct scsi_response a = { .response = response };
-	bool failed = response == S_OK && r->plan.action == SCSI_FAIL;
-	u8 sense[SENSE_MAX] = { 0 };
-
-	if (failed) {
-		a.status = SCSI_CHECK_CONDITION;
-		a.sense_len = SCSI_SENSE_SIZE;
-		scsi_sense(r->plan.sense, sense);
-	}
-	a.residual = (u32)(room_in(r) + room_out(r) - done);
-	virtq_write(&r->chain, 0, &a, sizeof(a));
-	virtq_write(&r->chain, sizeof(a), sense, r->sense_size);
-	virtqueue_push(r->vq, &r->chain, (u32)(response_size(r) + (room_in(r) ? done : 0)));
-	if (handled != r->vq)
-		virtqueue_signal(r->vq);
-	give_back(r);
-}
-
-static void done(struct block_request *b, int err)
-{
-	struct scsi_request *r = (struct scsi_request *)b;
-	bool moves = b->op == BLOCK_OP_READ || b->op == BLOCK_OP_WRITE;
-
-	if (err)
-		scsi_medium_error(&r->plan, b->op != BLOCK_OP_READ);
-	answer(r, S_OK, moves && !err ? b->length : 0);
-}
-
-/* --- what commands come to ---------------------------------------------------------------- */
-
-static void submit(struct scsi_request *r, enum block_op op, unsigned int flags)
-{
-	r->r.op = op;
-	r->r.flags = flags;
-	r->r.offset = r->plan.offset;
-	r->r.length = r->plan.length;
-	r->r.done = done;
-	block_submit(r->lun->q, &r->r);
-}
-
-static void transfer(struct scsi_request *r, bool write)
-{
-	u64 at = write ? sizeof(struct scsi_header) + r->cdb_size : response_size(r);
-	const int max = (int)ARRAY_SIZE(r->data);
-	int n = write ? virtq_out(&r->chain, at, r->plan.length, r->data, max) :
-		virtq_in(&r->chain, at, r->plan.length, r->data, max);
-
-	if (n < 0) {
-		answer(r, S_OVERRUN, 0);
-		return;
-	}
-	r->r.iov = r->data;
-	r->r.iovcnt = (unsigned int)n;
-	submit(r, write ? BLOCK_OP_WRITE : BLOCK_OP_READ, r->plan.fua ? BLOCK_FUA : 0);
-}
-
-static void answer_data(struct scsi_request *r)
-{
-	u64 n = r->plan.length < room_in(r) ? r->plan.length : room_in(r);
-
-	virtq_write(&r->chain, response_size(r), r->plan.data, n);
-	answer(r, S_OK, n);
-}
-
-static void execute(struct scsi_request *r)
-{
-	switch (r->plan.action) {
-	case SCSI_READ:
-	case SCSI_WRITE:
-		transfer(r, r->plan.action == SCSI_WRITE);
-		break;
-	case SCSI_FLUSH:
-		r->plan.offset = r->plan.length = 0;
-		submit(r, BLOCK_OP_FLUSH, 0);
-		break;
-	case SCSI_DISCARD:
-		submit(r, BLOCK_OP_DISCARD, 0);
-		break;
-	case SCSI_ZERO:
-		submit(r, BLOCK_OP_ZERO, r->plan.unmap ? BLOCK_UNMAP : 0);
-		break;
-	case SCSI_ANSWER:
-		answer_data(r);
-		break;
-	default:
-		answer(r, S_OK, 0);
-	}
-}
-
-/* The parameters that came with a command. */
-static void take_parameters(struct scsi_request *r)
-{
-	if (!virtq_read(&r->chain, sizeof(struct scsi_header) + r->cdb_size, r->plan.data,
-			r->plan.length)) {
-		answer(r, S_OVERRUN, 0);
-		return;
-	}
-	scsi_parameters(&r->lun->unit, r->cdb, &r->plan);
-	execute(r);
-}
-
-/* The number of a logical unit of target 0, in either of its forms; or -1. */
-static int lun_of(const u8 lun[8])
-{
-	u32 n = scsi_get16(lun + 2) & 0x3fff;
-
-	if (lun[0] != 1 || lun[1] || scsi_get32(lun + 4))
-		return -1;
-	return n < SCSI_LUNS_MAX ? (int)n : SCSI_LUNS_MAX;
-}
-
-static void begin(struct scsi_host *h, struct scsi_request *r)
-{
-	struct scsi_header head;
-	int n;
-
-	memset(r->cdb, 0, sizeof(r->cdb));
-	memset(&r->plan, 0, sizeof(r->plan));
-	virtq_read(&r->chain, 0, &head, sizeof(head));
-	virtq_read(&r->chain, sizeof(head), r->cdb,
-		   r->cdb_size < SCSI_CDB_MAX ? r->cdb_size : SCSI_CDB_MAX);
-	n = lun_of(head.lun);
-	if (n < 0) {
-		answer(r, S_BAD_TARGET, 0);
-		return;
-	}
-	if (n == SCSI_LUNS_MAX || !h->lun[n].disk) {
-		scsi_no_unit(r->cdb, h->luns, &r->plan);
-		execute(r);
-		return;
-	}
-	r->lun = &h->lun[n];
-	scsi_command(&r->lun->unit, r->cdb, &r->plan);
-	if (r->plan.action == SCSI_PARAMETERS)
-		take_parameters(r);
-	else
-		execute(r);
-}
-
-static void commit_all(struct scsi_host *h)
-{
-	unsigned int i;
-
-	for (i = 0; i < SCSI_LUNS_MAX; i++)
-		if (h->lun[i].disk)
-			block_commit(h->lun[i].q);
-}
-
-static void on_requests(struct scsi_host *h, struct virtqueue *q)
-{
-	struct scsi_request *r;
-
-	handled = q;
-	while ((r = take(h, q))) {
-		if (!virtqueue_pop(q, &r->chain)) {
-			give_back(r);
-			break;
-		}
-		if (r->chain.out_len < sizeof(struct scsi_header) + r->cdb_size ||
-		    r->chain.in_len < response_size(r)) {
-			virtio_broken(&h->v, "a request of %llu bytes, with room for %llu",
-				      (unsigned long long)r->chain.out_len,
-				      (unsigned long long)r->chain.in_len);
-			give_back(r);
-			break;
-		}
-		begin(h, r);
-	}
-	commit_all(h);
-	handled = NULL;
-	virtqueue_signal(q);
-}
-
 /* --- the control queue ----------------------------------------------------------------------- */
 
 /* A task cannot be called back: it is waited for, and then there is none. */
 static u8 manage(struct scsi_host *h, const u8 lun[8], u32 subtype)
 {
-	int n = lun_of(lun);
+	int n = scsi_lun_of(lun);
 
 	if (n < 0 || n == SCSI_LUNS_MAX || !h->lun[n].disk)
 		return TASK_BAD_TARGET;
@@ -356,7 +74,7 @@ static void notify(struct virtio_device *v, unsigned int queue)
 	struct scsi_host *h = host_of(v);
 
 	if (queue >= REQUESTS) {
-		on_requests(h, &v->queue[queue]);
+		scsi_requests(h, &v->queue[queue]);
 	} else if (queue == CONTROL) {
 		while (virtqueue_pop(&v->queue[queue], &c))
 			virtqueue_push(&v->queue[queue], &c, control(h, &c));
@@ -412,12 +130,11 @@ static const struct virtio_ops ops = {
 	.config_write = config_write,
 };
 
-/* --- making it --------------------------------------------------------------------------------- */
+/* --- making it -------------------------------------------------------------------------------- */
 
 static void destroy(struct device *d)
 {
 	struct scsi_host *h = host_of((struct virtio_device *)d);
-	struct scsi_request *r;
 	unsigned int i;
 
 	virtio_detach(&h->v);
@@ -426,10 +143,7 @@ static void destroy(struct device *d)
 		if (h->lun[i].disk)
 			registry_release(h->v.board->backends, h->lun[i].disk);
 	}
-	while ((r = h->all)) {
-		h->all = r->other;
-		free(r);
-	}
+	scsi_free_requests(h);
 	loop_thread_free(h->thread);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
@@ -535,7 +249,8 @@ static struct device *create(struct board *b, struct props *p)
 const struct device_class virtio_scsi_class = {
 	.name = "virtio-scsi",
 	.summary = "disks and CD drives behind one device",
-	.usage = "lunN=ID or cdN=ID of a --disk with if=none, N from 0 to 15; iothread=on, bootindex=N",
+	.usage = "lunN=ID or cdN=ID of a --disk with if=none, N from 0 to 15; num-queues=N, "
+		 "iothread=on, bootindex=N",
 	.create = create,
 	.destroy = destroy,
 	.unplug = virtio_unplug,

@@ -143,7 +143,7 @@ void p9_descriptor_name(int fd, char name[16]);
 /* What a new file, open or O_PATH, is to be for the guest. */
 int p9_set_new(const struct p9 *p, int path, u32 mode, u32 uid, u32 gid, u64 rdev);
 
-/* --- mapped.c ---------------------------------------------------------------------------------- */
+/* --- mapped.c --------------------------------------------------------------------------------- */
 
 /* Changes st to what is kept. fd: open for reading. */
 void p9_mapped_stat(int fd, struct stat *st);
@@ -151,7 +151,7 @@ void p9_mapped_stat(int fd, struct stat *st);
 int p9_mapped_set(int fd, u32 mode, u32 uid, u32 gid, u64 rdev);
 bool p9_mapped_name(const char *xattr);
 
-/* --- the messages: 0 or -errno -------------------------------------------------------------------- */
+/* --- the messages: 0 or -errno ---------------------------------------------------------------- */
 
 int p9_version(struct p9 *p);
 int p9_attach(struct p9 *p);
