@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import images
 import machine
 import pytest
 
@@ -129,6 +130,6 @@ echo "GOT $line"
     (["--device", "virtio-console,name3=x"], "name3"),
 ])
 def test_wrong(args, mention):
-    r = subprocess.run(machine.command("anykvm", None, extra=args), stdin=subprocess.DEVNULL,
+    r = subprocess.run(machine.command("anykvm", images.kernel("cloud"), extra=args), stdin=subprocess.DEVNULL,
                        capture_output=True, text=True, timeout=30)
     assert r.returncode > 0 and mention in r.stderr and r.stderr.count("\n") == 1, r.stderr

@@ -2,6 +2,7 @@
 """Debian's virtio_scsi with sd and sr on it: disks, and a CD drive."""
 import subprocess
 
+import images
 import machine
 import pytest
 from test_disk import PATTERN, check_written, image, md5
@@ -86,6 +87,6 @@ def test_boot(tmp_path):
     (["--device", "virtio-scsi,lun16=a"], "lun0"),
 ])
 def test_wrong(args, mention):
-    r = subprocess.run(machine.command("anykvm", None, extra=args), stdin=subprocess.DEVNULL,
+    r = subprocess.run(machine.command("anykvm", images.kernel("cloud"), extra=args), stdin=subprocess.DEVNULL,
                        capture_output=True, text=True, timeout=30)
     assert r.returncode > 0 and mention in r.stderr and r.stderr.count("\n") == 1, r.stderr

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 
+import images
 import machine
 import pytest
 
@@ -108,7 +109,7 @@ def folders(tmp_path):
 @pytest.mark.parametrize("kind", ["q35", "micro"])
 def test_mount(boot, folders, kind):
     a, b, m = folders
-    special = ",packed=on,iothread=on,apart=off" if kind == "micro" else ""
+    special = ",packed=on,iothread=on" if kind == "micro" else ""
     xattr = not (m / "no-xattr").exists()
     guest = boot(kernel="generic", script=SCRIPT, cpus=2, memory=768, modules=[
         "virtio_mmio" if kind == "micro" else "virtio_pci", "9pnet_virtio", "9p"],
@@ -141,6 +142,6 @@ def test_mount(boot, folders, kind):
     (["--device", "virtio-9p"], "share0"),
 ])
 def test_wrong(args, mention):
-    r = subprocess.run(machine.command("anykvm", None, extra=args), stdin=subprocess.DEVNULL,
+    r = subprocess.run(machine.command("anykvm", images.kernel("cloud"), extra=args), stdin=subprocess.DEVNULL,
                        capture_output=True, text=True, timeout=30)
     assert r.returncode > 0 and mention in r.stderr and r.stderr.count("\n") == 1, r.stderr

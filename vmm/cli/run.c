@@ -62,7 +62,7 @@ struct run {
 	unsigned int nshares;
 	const char *chardevs[CHARDEVS_MAX];
 	unsigned int nchardevs;
-	enum console console;
+	enum console console_kind;
 	struct chardev *serial;		/* the other end of the serial port */
 
 	struct control_config control_config;
@@ -181,7 +181,7 @@ static int set_console(void *ctx, const char *value)
 
 	for (i = 0; i < ARRAY_SIZE(name); i++)
 		if (!strcmp(value, name[i])) {
-			r->console = (enum console)i;
+			r->console_kind = (enum console)i;
 			return 0;
 		}
 	return error("--console takes serial, virtio or none, not '%s'", value);
@@ -544,9 +544,9 @@ static int open_chardevs(struct run *r)
 		if (chardev_open(r->backends, r->loop, r->chardevs[i]) < 0)
 			return -1;
 	r->serial = chardev_null();
-	if (r->console == CONSOLE_SERIAL)
+	if (r->console_kind == CONSOLE_SERIAL)
 		r->serial = registry_claim(r->backends, "chardev", "stdio");
-	else if (r->console == CONSOLE_VIRTIO)
+	else if (r->console_kind == CONSOLE_VIRTIO)
 		return set_device(r, VIRTIO_CONSOLE);
 	return 0;
 }
@@ -673,7 +673,7 @@ int command_run(int argc, char **argv)
 	if (!r.config.boot.kernel && r.config.boot.initrd)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (!r.config.boot.cmdline)
-		r.config.boot.cmdline = r.console == CONSOLE_VIRTIO ? VIRTIO_CMDLINE :
+		r.config.boot.cmdline = r.console_kind == CONSOLE_VIRTIO ? VIRTIO_CMDLINE :
 			DEFAULT_CMDLINE;
 	if (r.no_net && r.nnets)
 		return error("--net none is of no use with another --net"), EXIT_USAGE;
