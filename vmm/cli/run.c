@@ -20,6 +20,7 @@
 #include "../backends/vsock.h"
 #include "../boot/firmware.h"
 #include "../control/address.h"
+#include "../control/balloon.h"
 #include "../control/control.h"
 #include "../error.h"
 #include "../machine/machine.h"
@@ -600,6 +601,7 @@ static int set_up(struct run *r)
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->control_config.more = balloon_commands;
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;

@@ -9,7 +9,6 @@
 
 #include "../error.h"
 #include "address.h"
-#include "balloon.h"
 #include "control.h"
 #include "server.h"
 
@@ -149,7 +148,7 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 		return NULL;
 	}
 	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
-				   { balloon_commands } };
+				   { config->more } };
 	c->server = server_new(l, &c->ops);
 	if (!c->server)
 		error("out of memory");

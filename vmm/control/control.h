@@ -10,9 +10,12 @@
 #include "../backends/loop.h"
 #include "../machine/machine.h"
 
+struct qmp_command;
+
 struct control_config {
 	const char *name;	/* or NULL: the process id is its name */
 	const char *path;	/* of a socket, besides the one that goes by the name; or NULL */
+	const struct qmp_command *more;	/* commands beside those of this folder's core, or NULL */
 };
 
 struct control;
