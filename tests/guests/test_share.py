@@ -106,16 +106,13 @@ def folders(tmp_path):
     return a, b, m
 
 
-@pytest.mark.parametrize("kind", ["q35", "micro"])
-def test_mount(boot, folders, kind):
+def test_mount(boot, folders):
     a, b, m = folders
-    special = ",packed=on,iothread=on" if kind == "micro" else ""
     xattr = not (m / "no-xattr").exists()
-    guest = boot(kernel="generic", script=SCRIPT, cpus=2, memory=768, modules=[
-        "virtio_mmio" if kind == "micro" else "virtio_pci", "9pnet_virtio", "9p"],
-        extra=["--machine", kind, "--share", f"{a},tag=files{special}",
-               "--share", f"{b},readonly=on",
-               "--share", f"{m},tag=mapped,security=" + ("mapped" if xattr else "none")])
+    guest = boot(kernel="generic", script=SCRIPT, cpus=2, memory=768,
+                 modules=["virtio_pci", "9pnet_virtio", "9p"],
+                 extra=["--share", f"{a},tag=files", "--share", f"{b},readonly=on", "--share",
+                        f"{m},tag=mapped,security=" + ("mapped" if xattr else "none")])
     guest.expect("^SUM-" + hashlib.md5(BULK).hexdigest(), BOOT_SECONDS)
     guest.expect("^SCRIPT-DONE", 60)
     assert guest.wait(20) == 0
