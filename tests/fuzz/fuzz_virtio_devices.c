@@ -69,9 +69,9 @@ static void request_net(unsigned int queue, struct request *q)
 
 /* --- disks ---------------------------------------------------------------------------------- */
 
-static void on_pause(void *ctx, bool on)
+static void on_pause(void *ctx, struct disk *d, bool on)
 {
-	(void)ctx, (void)on;
+	(void)ctx, (void)d, (void)on;
 }
 
 static int make_disk(struct registry *r, struct loop *l, const char *text)

@@ -22,7 +22,8 @@ read line
 rm /root/fill
 echo REMOVED
 read line
-dd if=/dev/zero of=/root/fill bs=1M count=200 2>/dev/null && echo AGAIN $(tr -d '\\000' </root/fill | wc -c)
+dd if=/dev/zero of=/root/fill bs=1M count=200 2>/dev/null
+echo AGAIN $(tr -d '\\000' </root/fill | wc -c)
 read line
 [ "$line" = reboot ] && reboot -f
 echo SCRIPT-DONE

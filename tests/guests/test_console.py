@@ -130,6 +130,6 @@ echo "GOT $line"
     (["--device", "virtio-console,name3=x"], "name3"),
 ])
 def test_wrong(args, mention):
-    r = subprocess.run(machine.command("anykvm", images.kernel("cloud"), extra=args), stdin=subprocess.DEVNULL,
-                       capture_output=True, text=True, timeout=30)
+    argv = machine.command("anykvm", images.kernel("cloud"), extra=args)
+    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert r.returncode > 0 and mention in r.stderr and r.stderr.count("\n") == 1, r.stderr

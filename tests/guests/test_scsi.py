@@ -30,7 +30,8 @@ cat /sys/block/$a/queue/write_cache /sys/block/$a/size
 dd if=/dev/zero of=/dev/$c count=1 conv=fsync 2>/dev/null || echo WRITE-REFUSED
 echo "RO $(cat /sys/block/$c/ro)"
 blkdiscard -o 4M -l 20M /dev/$a && echo DISCARDED
-dd if=/dev/$a bs=1M skip=4 count=20 iflag=direct 2>/dev/null | tr -d '\\000' | wc -c | sed s/^/ZERO-/
+dd if=/dev/$a bs=1M skip=4 count=20 iflag=direct 2>/dev/null | tr -d '\\000' | wc -c |
+    sed s/^/ZERO-/
 mount -t iso9660 /dev/$cd /root && md5sum /root/* | sed s/^/CD-/
 dd if=/dev/$cd bs=2048 count=1 skip=100000 2>/dev/null | wc -c | sed s/^/CDEND-/
 echo SCRIPT-DONE
@@ -73,9 +74,10 @@ def test_boot(tmp_path):
     """SeaBIOS starts from a unit, when it comes first in the order."""
     first = boot_sector(tmp_path / "first", "THE-FIRST-DISK")
     second = boot_sector(tmp_path / "second", "THE-SECOND-DISK")
-    with machine.Guest(machine.command("anykvm", None, memory=128, extra=[
-            "--net", "none", "--disk", f"{second},format=raw", "--disk",
-            f"{first},format=raw,if=none,id=a", "--device", "virtio-scsi,lun0=a,bootindex=1"])) as guest:
+    argv = machine.command("anykvm", None, memory=128, extra=[
+        "--net", "none", "--disk", f"{second},format=raw",
+        "--disk", f"{first},format=raw,if=none,id=a", "--device", "virtio-scsi,lun0=a,bootindex=1"])
+    with machine.Guest(argv) as guest:
         guest.search("THE-FIRST-DISK", BOOT_SECONDS)
         assert guest.wait(30) == 0
 
@@ -87,6 +89,6 @@ def test_boot(tmp_path):
     (["--device", "virtio-scsi,lun16=a"], "lun0"),
 ])
 def test_wrong(args, mention):
-    r = subprocess.run(machine.command("anykvm", images.kernel("cloud"), extra=args), stdin=subprocess.DEVNULL,
-                       capture_output=True, text=True, timeout=30)
+    argv = machine.command("anykvm", images.kernel("cloud"), extra=args)
+    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert r.returncode > 0 and mention in r.stderr and r.stderr.count("\n") == 1, r.stderr

@@ -90,12 +90,14 @@ def test_together(boot, anykvm_only, tmp_path):
         (tmp_path / name).write_bytes(bytes(32 << 20))
     (tmp_path / "life").write_text("0\n")
     guest = boot(kernel="generic", script=TOGETHER, tty=True, reboot=True, cpus=2, modules=[
-        "virtio_mmio", "virtio_console", "virtio_blk", "virtio_scsi", "sd_mod", "virtio-rng", "virtio_balloon", "vmw_vsock_virtio_transport",
-        "virtio_net", "9pnet_virtio", "9p"],
+        "virtio_mmio", "virtio_console", "virtio_blk", "virtio_scsi", "sd_mod", "virtio-rng",
+        "virtio_balloon", "vmw_vsock_virtio_transport", "virtio_net", "9pnet_virtio", "9p"],
         extra=["--machine", "micro", "--console", "none", "--vsock", f"{tmp_path}/vsock",
-               "--share", f"{tmp_path},packed=on,iothread=on", "--chardev", f"file,id=f,path={tmp_path}/out",
+               "--share", f"{tmp_path},packed=on,iothread=on",
+               "--chardev", f"file,id=f,path={tmp_path}/out",
                "--device", "virtio-console,chardev=stdio,port1=f,name1=out",
-               "--disk", f"{tmp_path}/a,format=raw", "--disk", f"{tmp_path}/b,format=raw,if=none,id=b",
+               "--disk", f"{tmp_path}/a,format=raw",
+               "--disk", f"{tmp_path}/b,format=raw,if=none,id=b",
                "--device", "virtio-scsi,lun0=b", "--device", "virtio-balloon",
                "--device", "virtio-rng"])
     for life in range(2):

@@ -139,6 +139,6 @@ def test_both_ways(boot, tmp_path, tree, kind):
     (["--device", "virtio-vsock"], "vsock0"),
 ])
 def test_wrong(args, mention):
-    r = subprocess.run(machine.command("anykvm", images.kernel("cloud"), extra=args), stdin=subprocess.DEVNULL,
-                       capture_output=True, text=True, timeout=30)
+    argv = machine.command("anykvm", images.kernel("cloud"), extra=args)
+    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert r.returncode > 0 and mention in r.stderr and r.stderr.count("\n") == 1, r.stderr

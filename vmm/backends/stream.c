@@ -21,6 +21,7 @@
 
 #include "../control/address.h"
 #include "../error.h"
+#include "../sandbox/policy.h"
 #include "chardev.h"
 #include "loop.h"
 
@@ -351,7 +352,7 @@ static int open_terminal(struct stream *s)
 		goto fail;
 	if (s->path && (symlink(name, s->path) < 0 || lstat(s->path, &s->made) < 0))
 		return error("%s: cannot link it to %s: %s", s->path, name, strerror(errno));
-	return 0;
+	return s->path ? sandbox_allow(s->path, SANDBOX_REMOVE) : 0;
 fail:
 	if (fd >= 0)
 		close(fd);

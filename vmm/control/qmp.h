@@ -37,6 +37,7 @@ struct qmp {
 	void *client;
 	bool ready;		/* the client has negotiated: it gets events */
 	bool stream;		/* it is a terminal at the console from now on */
+	int passed;		/* a descriptor that came with what it said; -1: none */
 	struct frame frame;
 };
 

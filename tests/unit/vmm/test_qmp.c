@@ -56,6 +56,7 @@ static struct qmp *start(bool negotiate)
 	assert_non_null(q);
 	q->ops = &ops;
 	q->send = receive;
+	q->passed = -1;
 	memset(asked, 0, sizeof(asked));
 	if (negotiate)
 		qmp_input(q, NEGOTIATE, strlen(NEGOTIATE));

@@ -21,9 +21,9 @@ static struct registry *registry;
 static struct loop *loop;
 static char folder[] = "/tmp/anykvm-scsi-XXXXXX";
 
-static void no_pause(void *ctx, bool on)
+static void no_pause(void *ctx, struct disk *d, bool on)
 {
-	(void)ctx, (void)on;
+	(void)ctx, (void)d, (void)on;
 }
 
 static int setup(void **state)
