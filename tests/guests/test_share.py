@@ -137,6 +137,7 @@ def test_mount(boot, folders):
     (["--share", "/tmp,tag=" + "x" * 65], "tag"),
     (["--share", "/tmp,colour=red"], "colour"),
     (["--device", "virtio-9p"], "share0"),
+    (["--sandbox", "on", "--share", "/tmp,apart=off"], "--sandbox off"),
 ])
 def test_wrong(args, mention):
     argv = machine.command("anykvm", images.kernel("cloud"), extra=args)

@@ -607,6 +607,8 @@ static int open_shares(struct run *r)
 
 		if (!s || set_device(r, s->device) < 0)
 			return -1;
+		if (s->server < 0 && !r->no_sandbox)
+			return error("--share: apart=off takes --sandbox off");
 	}
 	return 0;
 }
