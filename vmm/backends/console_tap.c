@@ -118,6 +118,19 @@ void console_tap_type(struct console_tap *t, const u8 *p, size_t n)
 	pthread_mutex_unlock(&t->in_lock);
 }
 
+static size_t tap_write(struct chardev *c, const u8 *p, size_t n)
+{
+	tap_send(c, p, n);
+	return n;
+}
+
+static bool tap_size(struct chardev *c, u16 *columns, u16 *rows)
+{
+	struct console_tap *t = tap_of(c);
+
+	return t->inner->size(t->inner, columns, rows);
+}
+
 static void tap_ready(struct chardev *c)
 {
 	struct console_tap *t = tap_of(c);
@@ -149,7 +162,10 @@ struct console_tap *console_tap_new(struct chardev *inner)
 
 	if (!t)
 		return NULL;
-	t->c = (struct chardev){ tap_send, tap_ready, tap_connect };
+	t->c = (struct chardev){
+		.send = tap_send, .write = tap_write, .ready = tap_ready, .connect = tap_connect,
+		.size = inner->size ? tap_size : NULL,
+	};
 	t->inner = inner;
 	pthread_mutex_init(&t->out_lock, NULL);
 	pthread_mutex_init(&t->in_lock, NULL);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ struct terminal {
 	struct timer *flush;
 	int out_fd;
 	bool out_socket, out_own, out_lost, hurry;
+	bool wanted;			/* the front waits for room */
 	u8 out_buf[OUT_SIZE];
 	u64 put, got;		/* ever-growing positions */
 };
@@ -53,9 +55,11 @@ static struct terminal *of_chardev(struct chardev *c)
 
 /* --- output --------------------------------------------------------------- */
 
-/* Without wait, what finds no room is lost. */
-static void put_bytes(struct terminal *t, const u8 *p, size_t n, bool wait)
+/* How many were put: without wait, those that found room. */
+static size_t put_bytes(struct terminal *t, const u8 *p, size_t n, bool wait)
 {
+	const size_t all = n;
+
 	pthread_mutex_lock(&t->out_lock);
 	while (n) {
 		u64 used = t->put - t->got;
@@ -73,12 +77,36 @@ static void put_bytes(struct terminal *t, const u8 *p, size_t n, bool wait)
 		t->out_buf[t->put++ % OUT_SIZE] = *p++;
 		n--;
 	}
+	if (n && !wait && !t->out_lost)
+		t->wanted = true;
 	pthread_mutex_unlock(&t->out_lock);
+	return all - n;
 }
 
 static void term_send(struct chardev *c, const u8 *p, size_t n)
 {
 	put_bytes(of_chardev(c), p, n, true);
+}
+
+/* Where nobody reads any more there is always room. */
+static size_t term_write(struct chardev *c, const u8 *p, size_t n)
+{
+	struct terminal *t = of_chardev(c);
+	size_t done = put_bytes(t, p, n, false);
+
+	return __atomic_load_n(&t->out_lost, __ATOMIC_RELAXED) ? n : done;
+}
+
+static bool term_size(struct chardev *c, u16 *columns, u16 *rows)
+{
+	struct winsize w;
+
+	(void)c;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || !w.ws_col || !w.ws_row)
+		return false;
+	*columns = w.ws_col;
+	*rows = w.ws_row;
+	return true;
 }
 
 /* Output that cannot be written is told of once and then lost. */
@@ -104,10 +132,18 @@ static ssize_t write_some(struct terminal *t, const u8 *p, size_t n)
 	return write(t->out_fd, p, n);
 }
 
+static void tell_room(struct terminal *t)
+{
+	pthread_mutex_lock(&t->in_lock);
+	if (t->front.writable)
+		t->front.writable(t->front.front);
+	pthread_mutex_unlock(&t->in_lock);
+}
+
 /* Writes until the ring is empty (true) or the outside is full (false). */
 static bool flush_ring(struct terminal *t)
 {
-	bool gone = false, empty;
+	bool gone = false, empty, wanted;
 
 	pthread_mutex_lock(&t->out_lock);
 	while (t->put != t->got) {
@@ -133,7 +169,12 @@ static bool flush_ring(struct terminal *t)
 		}
 	}
 	empty = t->put == t->got;
+	wanted = t->wanted && t->put - t->got <= OUT_SIZE / 2;
+	if (wanted)
+		t->wanted = false;
 	pthread_mutex_unlock(&t->out_lock);
+	if (wanted)
+		tell_room(t);
 	if (gone)
 		t->ops.gone(t->ops.ctx);
 	return empty;
@@ -302,6 +343,8 @@ static void term_connect(struct chardev *c, const struct chardev_front *front)
 		t->front = *front;
 	else
 		memset(&t->front, 0, sizeof(t->front));
+	if (t->front.opened)
+		t->front.opened(t->front.front, true);
 	pthread_mutex_unlock(&t->in_lock);
 }
 
@@ -315,7 +358,10 @@ struct terminal *terminal_new(struct loop *l, const struct terminal_ops *ops)
 		error("out of memory");
 		return NULL;
 	}
-	t->c = (struct chardev){ term_send, term_ready, term_connect };
+	t->c = (struct chardev){
+		.send = term_send, .write = term_write, .ready = term_ready,
+		.connect = term_connect, .size = term_size,
+	};
 	t->ops = *ops;
 	pthread_mutex_init(&t->in_lock, NULL);
 	pthread_mutex_init(&t->out_lock, NULL);

@@ -9,15 +9,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/chardev.h"
 #include "../backends/console_tap.h"
 #include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/net/net.h"
 #include "../backends/registry.h"
+#include "../backends/share.h"
 #include "../backends/signals.h"
 #include "../backends/terminal.h"
+#include "../backends/vsock.h"
 #include "../boot/firmware.h"
 #include "../control/address.h"
+#include "../control/balloon.h"
 #include "../control/control.h"
 #include "../control/screen.h"
 #include "../devices/display/vga_device.h"
@@ -35,6 +39,8 @@
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define SCREEN_CMDLINE "console=tty0 console=ttyS0"
+#define VIRTIO_CMDLINE "console=hvc0"
+#define VIRTIO_CONSOLE "virtio-console,chardev=stdio"
 #ifdef ANYKVM_SANDBOX_OFF
 #define DEFAULT_SANDBOX "off"
 #else
@@ -45,9 +51,12 @@
 #define DISKS_MAX 32
 #define NETS_MAX 16
 #define DISPLAYS_MAX 8
+#define CHARDEVS_MAX 16
+#define SHARES_MAX 16
 #define QUEUES_OF_DISK 4		/* as many as virtio-blk takes by itself */
 #define SPARE_QUEUES 4		/* for disks that come later */
 
+enum console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
 struct run {
@@ -67,6 +76,13 @@ struct run {
 	const char *displays[DISPLAYS_MAX];
 	unsigned int ndisplays;
 	bool vga, vga_given;
+	const char *vsock;
+	const char *shares[SHARES_MAX];
+	unsigned int nshares;
+	const char *chardevs[CHARDEVS_MAX];
+	unsigned int nchardevs;
+	enum console console_kind;
+	struct chardev *serial;		/* the other end of the serial port */
 	bool no_sandbox, allows;
 
 	struct control_config control_config;
@@ -173,6 +189,50 @@ static int set_vga(void *ctx, const char *value)
 	r->vga = !strcmp(value, "std");
 	r->vga_given = true;
 	return 0;
+}
+
+static int set_chardev(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->nchardevs == CHARDEVS_MAX)
+		return error("too many --chardev options: at most %d", CHARDEVS_MAX);
+	r->chardevs[r->nchardevs++] = value;
+	return 0;
+}
+
+static int set_share(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->nshares == SHARES_MAX)
+		return error("too many --share options: at most %d", SHARES_MAX);
+	r->shares[r->nshares++] = value;
+	return 0;
+}
+
+static int set_vsock(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->vsock)
+		return error("a machine has one --vsock");
+	r->vsock = value;
+	return 0;
+}
+
+static int set_console(void *ctx, const char *value)
+{
+	static const char *const name[] = { "serial", "virtio", "none" };
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++)
+		if (!strcmp(value, name[i])) {
+			r->console_kind = (enum console)i;
+			return 0;
+		}
+	return error("--console takes serial, virtio or none, not '%s'", value);
 }
 
 static int set_cpus(void *ctx, const char *value)
@@ -299,7 +359,7 @@ const struct option_def run_options[] = {
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
 	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE "; with a\n"
-	  "--display console=tty0, too)", set_append },
+	  "--display console=tty0, too; with --console virtio\n" VIRTIO_CMDLINE ")", set_append },
 	{ "--machine", "q35|pc|micro", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
@@ -315,6 +375,19 @@ const struct option_def run_options[] = {
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
 	  "if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
+	{ "--share", "FOLDER[,K=V]...", "a folder of this host, as a 9p file system of the guest:\n"
+	  "tag=NAME to mount it by (default: share0, share1, ...)  readonly=on\n"
+	  "security=none: files are this user's own; mapped: the guest's owners and\n"
+	  "  modes are kept in extended attributes", set_share },
+	{ "--vsock", "PATH[,cid=N]", "sockets between host and guest: a program of the host that\n"
+	  "sends CONNECT PORT to the socket PATH gets that port of the guest;\n"
+	  "the guest's connections to port N go to the socket PATH_N", set_vsock },
+	{ "--console", "KIND", "what this terminal is: serial (default): the serial port\n"
+	  "virtio: a virtio-console, hvc0 in Linux\nnone: of a --device, as chardev=stdio",
+	  set_console },
+	{ "--chardev", "KIND[,K=V]...", "what a --device is connected to, by its id=ID:\n"
+	  "file,path=FILE[,append=on]  unix,path=FILE: a socket\n"
+	  "pty[,link=FILE]: a terminal of this host  null", set_chardev },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
@@ -475,7 +548,7 @@ static enum machine_end run_once(struct run *r)
 {
 	enum machine_end end = MACHINE_FAILED;
 
-	r->machine = machine_new(&r->kvm, &r->config, r->loop, console_tap_chardev(r->console));
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, r->serial);
 	if (!r->machine)
 		return end;
 	control_start(r->control, r->machine);
@@ -583,8 +656,50 @@ static int open_displays(struct run *r)
 	return 0;
 }
 
+/* Makes the character devices and gives the terminal to what it is to be. */
+static int open_chardevs(struct run *r)
+{
+	struct chardev *stdio = console_tap_chardev(r->console);
+	unsigned int i;
+
+	if (registry_add(r->backends, "chardev", "stdio", stdio, NULL) < 0)
+		return -1;
+	for (i = 0; i < r->nchardevs; i++)
+		if (chardev_open(r->backends, r->loop, r->chardevs[i]) < 0)
+			return -1;
+	r->serial = chardev_null();
+	if (r->console_kind == CONSOLE_SERIAL)
+		r->serial = registry_claim(r->backends, "chardev", "stdio");
+	else if (r->console_kind == CONSOLE_VIRTIO)
+		return set_device(r, VIRTIO_CONSOLE);
+	return 0;
+}
+
+static int open_vsock(struct run *r)
+{
+	struct vsock_backend *b = r->vsock ? vsock_open(r->backends, r->vsock) : NULL;
+
+	return b ? set_device(r, b->device) : r->vsock ? -1 : 0;
+}
+
+static int open_shares(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nshares; i++) {
+		struct share *s = share_open(r->backends, r->shares[i]);
+
+		if (!s || set_device(r, s->device) < 0)
+			return -1;
+		if (s->server < 0 && !r->no_sandbox)
+			return error("--share: apart=off takes --sandbox off");
+	}
+	return 0;
+}
+
 static int set_up(struct run *r)
 {
+	static const struct qmp_command *const more[] = { screen_commands, balloon_commands, NULL };
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
 	unsigned int i;
 
@@ -610,7 +725,8 @@ static int set_up(struct run *r)
 	r->config.display = r->display;
 	if (add_vga(r) < 0 || add_tablet(r) < 0)
 		return -1;
-	if (open_disks(r) < 0 || open_nets(r) < 0)
+	if (open_disks(r) < 0 || open_nets(r) < 0 || open_vsock(r) < 0 ||
+	    open_shares(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
@@ -618,9 +734,9 @@ static int set_up(struct run *r)
 	r->screen = screen_new(r->loop, r->display, r->input);
 	if (!r->screen)
 		return error("out of memory");
-	r->control_config.more = screen_commands;
 	r->control_config.machine = &r->config;
 	r->control_config.backends = r->backends;
+	r->control_config.more = more;
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;
@@ -633,7 +749,7 @@ static int set_up(struct run *r)
 	r->console = console_tap_new(terminal_chardev(r->terminal));
 	if (!r->console)
 		return error("out of memory");
-	if (control_console(r->control, r->console) < 0)
+	if (control_console(r->control, r->console) < 0 || open_chardevs(r) < 0)
 		return -1;
 	if (open_displays(r) < 0)
 		return -1;
@@ -671,14 +787,14 @@ static void tear_down(struct run *r)
 		show_free(r->shows[--r->nshows]);
 	control_free(r->control);
 	screen_free(r->screen);
-	console_tap_free(r->console);
-	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
 	timer_free(r->refreshed);
 	if (r->kvm.fd >= 0)
 		kvm_close(&r->kvm);
 	registry_free(r->backends);
+	console_tap_free(r->console);
+	terminal_free(r->terminal);
 	input_free(r->input);
 	display_free(r->display);
 	firmware_free(&r->firmware);
@@ -691,6 +807,13 @@ static bool nothing_to_boot(const struct run *r)
 {
 	return !r->config.boot.kernel && !r->ndisks && !r->config.ndevices &&
 	       !r->firmware_option && !r->config.debug_port && !r->no_net;
+}
+
+static const char *default_cmdline(const struct run *r)
+{
+	if (r->console_kind == CONSOLE_VIRTIO)
+		return VIRTIO_CMDLINE;
+	return r->ndisplays ? SCREEN_CMDLINE : DEFAULT_CMDLINE;
 }
 
 int command_run(int argc, char **argv)
@@ -722,10 +845,10 @@ int command_run(int argc, char **argv)
 	if (r.config.boot.kernel && r.firmware_option)
 		return error("--kernel starts without firmware: --firmware is of no use"),
 		       EXIT_USAGE;
-	if (!r.config.boot.cmdline)
-		r.config.boot.cmdline = r.ndisplays ? SCREEN_CMDLINE : DEFAULT_CMDLINE;
 	if (!r.config.boot.kernel && r.config.boot.initrd)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
+	if (!r.config.boot.cmdline)
+		r.config.boot.cmdline = default_cmdline(&r);
 	if (r.no_net && r.nnets)
 		return error("--net none is of no use with another --net"), EXIT_USAGE;
 	if (set_up(&r) == 0 && enter_sandbox(&r) == 0)

@@ -168,6 +168,7 @@ static int listen_by_name(struct control *c, const char *name)
 struct control *control_new(struct loop *l, const struct control_config *config)
 {
 	struct control *c = calloc(1, sizeof(*c));
+	unsigned int i;
 
 	if (!c) {
 		error("out of memory");
@@ -176,7 +177,9 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 	c->loop = l;
 	c->config = *config;
 	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
-				   { commands, config->more } };
+				   { commands } };
+	for (i = 0; config->more && config->more[i] && i + 1 < QMP_TABLES; i++)
+		c->ops.more[i + 1] = config->more[i];
 	config->machine->on_removed = control_device_gone;
 	config->machine->on_removed_ctx = c;
 	c->server = server_new(l, &c->ops);

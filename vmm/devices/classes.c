@@ -4,23 +4,33 @@
 
 extern const struct device_class pcie_port_class;
 extern const struct device_class vga_class;
+extern const struct device_class virtio_9p_class;
+extern const struct device_class virtio_balloon_class;
 extern const struct device_class virtio_blk_class;
+extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_gpu_class;
 extern const struct device_class virtio_keyboard_class;
 extern const struct device_class virtio_mouse_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
+extern const struct device_class virtio_scsi_class;
 extern const struct device_class virtio_tablet_class;
+extern const struct device_class virtio_vsock_class;
 
 const struct device_class *const device_classes[] = {
 	&pcie_port_class,
 	&vga_class,
+	&virtio_9p_class,
+	&virtio_balloon_class,
 	&virtio_blk_class,
+	&virtio_console_class,
 	&virtio_gpu_class,
 	&virtio_keyboard_class,
 	&virtio_mouse_class,
 	&virtio_net_class,
 	&virtio_rng_class,
+	&virtio_scsi_class,
 	&virtio_tablet_class,
+	&virtio_vsock_class,
 	NULL,
 };

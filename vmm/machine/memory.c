@@ -70,12 +70,21 @@ bool memory_write(const struct guest_memory *m, u64 gpa, const void *from, u64 l
 	return p;
 }
 
+bool memory_discard_host(const struct guest_memory *m, void *host, u64 len)
+{
+	u8 *p = host;
+	uintptr_t start, end;
+
+	if (p < m->host || len > m->size || (u64)(p - m->host) > m->size - len)
+		return false;
+	start = align_up((uintptr_t)p, 4096);
+	end = align_down((uintptr_t)p + len, 4096);
+	return start >= end || madvise((void *)start, end - start, MADV_DONTNEED) == 0;
+}
+
 bool memory_discard(const struct guest_memory *m, u64 gpa, u64 len)
 {
 	u8 *p = memory_ptr(m, gpa, len);
-	uintptr_t start = align_up((uintptr_t)p, 4096), end = align_down((uintptr_t)p + len, 4096);
 
-	if (p && start < end)
-		return madvise((void *)start, end - start, MADV_DONTNEED) == 0;
-	return p;
+	return p && memory_discard_host(m, p, len);
 }

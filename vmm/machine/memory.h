@@ -41,5 +41,7 @@ bool memory_write(const struct guest_memory *m, u64 gpa, const void *from, u64 l
 
 /* Gives the pages that lie wholly in the range back to the host; they read as zeroes. */
 bool memory_discard(const struct guest_memory *m, u64 gpa, u64 len);
+/* The same for memory at an address that memory_ptr gave. */
+bool memory_discard_host(const struct guest_memory *m, void *host, u64 len);
 
 #endif

@@ -49,8 +49,8 @@ static void on_more(void *ctx)
 
 static void test_tap(void **state)
 {
-	struct chardev inner = { inner_send, inner_ready, inner_connect };
-	const struct chardev_front front = { receive, NULL, NULL };
+	struct chardev inner = { .send = inner_send, .ready = inner_ready, .connect = inner_connect };
+	const struct chardev_front front = { .receive = receive };
 	struct console_tap *t = console_tap_new(&inner);
 	struct chardev *c = console_tap_chardev(t);
 	u8 buf[100000], big[70000];

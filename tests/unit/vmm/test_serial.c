@@ -46,7 +46,9 @@ static int setup(void **state)
 	memset(&line, 0, sizeof(line));
 	memset(&ports, 0, sizeof(ports));
 	memset(&irq, 0, sizeof(irq));
-	line.c = (struct chardev){ fake_send, fake_ready, fake_connect };
+	line.c = (struct chardev){
+		.send = fake_send, .ready = fake_ready, .connect = fake_connect,
+	};
 	uart = uart_new(&ports, BASE, &out, &line.c);
 	return !uart;
 }

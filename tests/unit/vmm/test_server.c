@@ -412,8 +412,10 @@ static void attach(struct client_qmp *c)
 
 static void streams(void **state)
 {
-	struct chardev inner = { send_nowhere, not_ready, no_front };
-	const struct chardev_front front = { take_typed, NULL, NULL };
+	struct chardev inner = {
+		.send = send_nowhere, .ready = not_ready, .connect = no_front,
+	};
+	const struct chardev_front front = { .receive = take_typed };
 	struct console_tap *tap = console_tap_new(&inner);
 	struct chardev *console = console_tap_chardev(tap);
 	struct client_qmp a, b;

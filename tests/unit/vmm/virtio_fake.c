@@ -115,3 +115,32 @@ u16 fake_used(unsigned int n, u32 *id, u32 *len)
 		memcpy(len, used + 4, 4);
 	return idx;
 }
+
+static u64 place_out(unsigned int n)
+{
+	return FAKE_DATA + n * 0x20000ULL;
+}
+
+void *fake_answer(unsigned int n)
+{
+	return fake_at(place_out(n) + 0x10000);
+}
+
+u32 fake_request(unsigned int n, const void *out, u32 out_len, u32 in_len)
+{
+	u16 before = fake_used(n, NULL, NULL);
+	u32 written = 0;
+
+	if (out_len) {
+		memcpy(fake_at(place_out(n)), out, out_len);
+		fake_desc(n, 0, place_out(n), out_len, in_len ? VIRTQ_DESC_NEXT : 0, 1);
+	}
+	if (in_len) {
+		memset(fake_answer(n), 0xee, in_len);
+		fake_desc(n, !!out_len, place_out(n) + 0x10000, in_len, VIRTQ_DESC_WRITE, 0);
+	}
+	fake_add(n, 0);
+	if (fake_used(n, NULL, &written) == before)
+		return FAKE_NO_ANSWER;
+	return written;
+}

@@ -55,4 +55,13 @@ void fake_add_quietly(unsigned int n, u16 head);
 /* How many chains came back, and the last of them. */
 u16 fake_used(unsigned int n, u32 *id, u32 *len);
 
+#define FAKE_NO_ANSWER 0xffffffffu
+
+/*
+ * One request of up to 64 KiB either way in the first two descriptors: how many
+ * bytes were written to its answer, or FAKE_NO_ANSWER when it has not come.
+ */
+u32 fake_request(unsigned int n, const void *out, u32 out_len, u32 in_len);
+void *fake_answer(unsigned int n);
+
 #endif

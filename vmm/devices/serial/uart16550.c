@@ -295,7 +295,9 @@ struct uart *uart_new(struct bus *ports, u16 base, const struct irq_line *irq,
 {
 	struct uart *u = calloc(1, sizeof(*u));
 	const struct bus_region r = { "uart", base, 8, 1, port_read, port_write, u };
-	const struct chardev_front front = { receive, receive_break, u };
+	const struct chardev_front front = {
+		.receive = receive, .receive_break = receive_break, .front = u,
+	};
 
 	if (!u)
 		return NULL;

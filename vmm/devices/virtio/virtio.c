@@ -338,6 +338,16 @@ void virtio_config_set(struct virtio_device *v, unsigned int offset, const void 
 		v->ops->config_write(v, offset, data, size);
 }
 
+void virtio_config_written(struct virtio_device *v, unsigned int offset, const void *data,
+			   unsigned int size)
+{
+	if (offset >= v->config_size || size > v->config_size - offset)
+		return;
+	pthread_mutex_lock(&v->config_lock);
+	memcpy(v->config + offset, data, size);
+	pthread_mutex_unlock(&v->config_lock);
+}
+
 void virtio_config_update(struct virtio_device *v, unsigned int offset, const void *data,
 			  unsigned int size)
 {

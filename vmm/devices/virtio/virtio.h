@@ -178,6 +178,9 @@ static inline bool virtio_has(const struct virtio_device *v, u64 feature)
 /* Changes bytes of the configuration and tells the driver. From any thread. */
 void virtio_config_update(struct virtio_device *v, unsigned int offset, const void *data,
 			  unsigned int size);
+/* The driver's own write takes effect, without telling it. */
+void virtio_config_written(struct virtio_device *v, unsigned int offset, const void *data,
+			   unsigned int size);
 /* The driver broke the protocol: says so, and nothing goes on until it resets the device. */
 void virtio_broken(struct virtio_device *v, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
