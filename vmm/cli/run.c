@@ -31,6 +31,7 @@
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
+#define CDROMS_MAX 6
 #define NETS_MAX 16
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
@@ -46,6 +47,8 @@ struct run {
 	unsigned int ntraces;
 	const char *disks[DISKS_MAX];
 	unsigned int ndisks;
+	char *cdrom[CDROMS_MAX];	/* the texts of their disks */
+	unsigned int ncdroms;
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
@@ -112,6 +115,20 @@ static int set_disk(void *ctx, const char *value)
 		return error("too many --disk options: at most %d", DISKS_MAX);
 	r->disks[r->ndisks++] = value;
 	return 0;
+}
+
+/* A disk with an interface of its own. */
+static int set_cdrom(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	char **text = &r->cdrom[r->ncdroms];
+
+	if (r->ncdroms == CDROMS_MAX)
+		return error("too many --cdrom options: at most %d", CDROMS_MAX);
+	if (asprintf(text, "%s,if=cdrom", value) < 0)
+		return error("out of memory");
+	r->ncdroms++;
+	return set_disk(r, *text);
 }
 
 static int set_net(void *ctx, const char *value)
@@ -236,7 +253,9 @@ static const struct option_def options[] = {
 	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
 	  "snapshot=on: what is written vanishes with the machine\n"
 	  "cache=writeback|none|writethrough|directsync|unsafe\n"
-	  "if=none,id=ID: for a --device of your choice", set_disk },
+	  "if=ahci: on a SATA controller; if=none,id=ID: for a --device of your choice",
+	  set_disk },
+	{ "--cdrom", "FILE[,K=V]...", "a CD or DVD image in a drive", set_cdrom },
 	{ "--net", "KIND[,K=V]...", "a network with a card for it; mac=ADDRESS sets the card's\n"
 	  "user (default): through this process, as 10.0.2.15; 10.0.2.2 is this host\n"
 	  "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  restrict=on  mtu=N\n"
@@ -507,6 +526,8 @@ static int set_up(struct run *r)
 
 static void tear_down(struct run *r)
 {
+	while (r->ncdroms)
+		free(r->cdrom[--r->ncdroms]);
 	terminal_free(r->terminal);
 	control_free(r->control);
 	trace_finish(r->config.trace);

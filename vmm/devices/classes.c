@@ -2,13 +2,19 @@
 /* Every class of devices that --device makes. Each is defined in its own file. */
 #include "device.h"
 
+extern const struct device_class cdrom_class;
 extern const struct device_class pcie_port_class;
+extern const struct device_class sata_cd_class;
+extern const struct device_class sata_disk_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
+	&cdrom_class,
 	&pcie_port_class,
+	&sata_cd_class,
+	&sata_disk_class,
 	&virtio_blk_class,
 	&virtio_net_class,
 	&virtio_rng_class,

@@ -38,6 +38,7 @@
 
 #define DEVICE_ID_MAX 64
 
+struct ahci;
 struct device;
 struct fw_cfg;
 struct input;
@@ -53,6 +54,7 @@ struct board {
 	struct loop *loop;			/* the main thread's */
 	struct pci_host *pci;			/* NULL: the machine has no PCI */
 	struct virtio_mmio_bus *virtio_mmio;	/* NULL unless it has this instead */
+	struct ahci *ahci;			/* NULL until a drive is on it */
 	struct fw_cfg *fw_cfg;			/* NULL: there is no firmware */
 	struct input *input;			/* where the user's keys and movements come from */
 	struct registry *backends;
