@@ -74,9 +74,9 @@ static void disk_free(void *backend)
 }
 
 /* What if= (or interface=, in full) takes, and the device of each. */
-static const char *const interfaces[] = { "virtio", "ahci", "cdrom", "none", NULL };
-static const char *const devices[] = { "virtio-blk", "sata-disk", "cdrom", NULL };
-enum { IF_VIRTIO, IF_CDROM = 2 };
+static const char *const interfaces[] = { "virtio", "ahci", "ide", "cdrom", "none", NULL };
+static const char *const devices[] = { "virtio-blk", "sata-disk", "ide-disk", "cdrom", NULL };
+enum { IF_VIRTIO, IF_CDROM = 3 };
 
 static int take_options(struct disk *d, struct props *p, struct block_options *o,
 			const char **device)

@@ -253,7 +253,7 @@ static const struct option_def options[] = {
 	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
 	  "snapshot=on: what is written vanishes with the machine\n"
 	  "cache=writeback|none|writethrough|directsync|unsafe\n"
-	  "if=ahci: on a SATA controller; if=none,id=ID: for a --device of your choice",
+	  "if=ahci|ide: on such a controller; if=none,id=ID: for a --device of your choice",
 	  set_disk },
 	{ "--cdrom", "FILE[,K=V]...", "a CD or DVD image in a drive", set_cdrom },
 	{ "--net", "KIND[,K=V]...", "a network with a card for it; mac=ADDRESS sets the card's\n"

@@ -3,6 +3,8 @@
 #include "device.h"
 
 extern const struct device_class cdrom_class;
+extern const struct device_class ide_cd_class;
+extern const struct device_class ide_disk_class;
 extern const struct device_class pcie_port_class;
 extern const struct device_class sata_cd_class;
 extern const struct device_class sata_disk_class;
@@ -12,6 +14,8 @@ extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
 	&cdrom_class,
+	&ide_cd_class,
+	&ide_disk_class,
 	&pcie_port_class,
 	&sata_cd_class,
 	&sata_disk_class,

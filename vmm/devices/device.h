@@ -41,6 +41,7 @@
 struct ahci;
 struct device;
 struct fw_cfg;
+struct ide;
 struct input;
 struct pci_host;
 struct virtio_mmio_bus;
@@ -55,6 +56,7 @@ struct board {
 	struct pci_host *pci;			/* NULL: the machine has no PCI */
 	struct virtio_mmio_bus *virtio_mmio;	/* NULL unless it has this instead */
 	struct ahci *ahci;			/* NULL until a drive is on it */
+	struct ide *ide;			/* the same */
 	struct fw_cfg *fw_cfg;			/* NULL: there is no firmware */
 	struct input *input;			/* where the user's keys and movements come from */
 	struct registry *backends;

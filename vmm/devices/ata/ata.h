@@ -35,7 +35,7 @@ struct ata_drive {
 	struct disk *disk;
 	struct block_limits limits;
 	bool cd;
-	bool ncq;		/* the controller can queue */
+	bool ncq;		/* the controller can queue, and trim */
 	bool writeback;		/* flushes are the driver's affair */
 	u8 multiple;		/* sectors in a block of READ MULTIPLE; 0: not set */
 	bool queue_error;	/* a queued command failed; log page 10h tells */

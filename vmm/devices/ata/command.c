@@ -194,7 +194,7 @@ static void native_max(struct ata_drive *d, const struct ata_taskfile *t, struct
 
 static void trim(struct ata_drive *d, const struct ata_taskfile *t, struct ata_plan *p)
 {
-	if (d->limits.readonly || t->feature != TRIM_FEATURE || t->count != 1) {
+	if (!d->ncq || d->limits.readonly || t->feature != TRIM_FEATURE || t->count != 1) {
 		ata_fail(p, ATA_ABORTED);
 		return;
 	}

@@ -48,8 +48,11 @@ static void put_sata(const struct ata_drive *d, u8 *data)
 	put(data, 75, QUEUE_DEPTH - 1);
 	put(data, 76, 0x0106);		/* queueing; 1.5 and 3 Gbit/s */
 	put(data, 93, 0);
-	if (!d->limits.readonly)
-		put(data, 69, 1 << 14 | 1 << 5);	/* trimmed sectors read as zeros */
+	if (d->limits.readonly)
+		return;
+	put(data, 69, 1 << 14 | 1 << 5);	/* trimmed sectors read as zeros */
+	put(data, 105, 1);			/* ranges to trim: one block of them */
+	put(data, 169, 1);
 }
 
 static void put_geometry(const struct ata_drive *d, u8 *data)
@@ -93,10 +96,6 @@ static void disk(const struct ata_drive *d, u8 *data)
 	put(data, 87, 0x4060);
 	if (exponent)
 		put(data, 106, (u16)(0x6000 | (exponent & 15)));
-	if (!d->limits.readonly) {
-		put(data, 105, 1);	/* ranges to trim: one block of them */
-		put(data, 169, 1);
-	}
 	put(data, 217, 1);		/* it does not rotate */
 	if (d->ncq)
 		put_sata(d, data);
