@@ -261,7 +261,7 @@ static const struct option_def options[] = {
 	  "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  restrict=on  mtu=N\n"
 	  "tap,ifname=NAME or tap,fd=N: an interface of the host\n"
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
-	  "if=none,id=ID: for a --device of your choice\n"
+	  "if=e1000: with such a card; if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"

@@ -3,6 +3,7 @@
 #include "device.h"
 
 extern const struct device_class cdrom_class;
+extern const struct device_class e1000_class;
 extern const struct device_class ide_cd_class;
 extern const struct device_class ide_disk_class;
 extern const struct device_class pcie_port_class;
@@ -14,6 +15,7 @@ extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
 	&cdrom_class,
+	&e1000_class,
 	&ide_cd_class,
 	&ide_disk_class,
 	&pcie_port_class,
