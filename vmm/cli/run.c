@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/audio.h"
 #include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/net/net.h"
@@ -52,6 +53,7 @@ struct run {
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
+	const char *audio;		/* or NULL */
 
 	struct control_config control_config;
 
@@ -142,6 +144,12 @@ static int set_net(void *ctx, const char *value)
 	if (r->nnets == NETS_MAX)
 		return error("too many --net options: at most %d", NETS_MAX);
 	r->nets[r->nnets++] = value;
+	return 0;
+}
+
+static int set_audio(void *ctx, const char *value)
+{
+	((struct run *)ctx)->audio = value;
 	return 0;
 }
 
@@ -263,6 +271,8 @@ static const struct option_def options[] = {
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
 	  "if=e1000: with such a card; if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
+	{ "--audio", "KIND[,K=V]...", "a sound card, Intel AC '97\n"
+	  "none: nobody hears it; wav,path=FILE: what it plays goes to a file", set_audio },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
@@ -404,6 +414,14 @@ static void on_full_disk(void *ctx, bool full)
 		control_full_disk(r->control, full);
 }
 
+static void on_watchdog(void *ctx, const char *action)
+{
+	struct run *r = ctx;
+
+	if (r->control)
+		control_watchdog(r->control, action);
+}
+
 /* --- running ------------------------------------------------------------------------- */
 
 /* One life of the machine: why it ended. */
@@ -478,6 +496,15 @@ static int open_nets(struct run *r)
 	return 0;
 }
 
+static int open_audio(struct run *r)
+{
+	struct audio *a = r->audio ? audio_open(r->backends, r->audio) : NULL;
+
+	if (!r->audio || !a)
+		return r->audio ? -1 : 0;
+	return a->device ? set_device(r, a->device) : 0;
+}
+
 static int set_up(struct run *r)
 {
 	const struct terminal_ops ops = { on_quit, on_power, on_info, on_gone, r };
@@ -501,7 +528,9 @@ static int set_up(struct run *r)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
-	if (open_disks(r) < 0 || open_nets(r) < 0)
+	r->config.on_watchdog = on_watchdog;
+	r->config.on_watchdog_ctx = r;
+	if (open_disks(r) < 0 || open_nets(r) < 0 || open_audio(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)

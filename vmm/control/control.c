@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../error.h"
@@ -122,6 +123,13 @@ void control_full_disk(struct control *c, bool full)
 {
 	c->full = full;
 	update(c);
+}
+
+void control_watchdog(struct control *c, const char *action)
+{
+	server_event_data(c->server, "WATCHDOG", json_pack("{s:s}", "action", action));
+	if (!strcmp(action, "pause"))
+		stop(c);
 }
 
 /* --- life ------------------------------------------------------------------------------- */

@@ -27,5 +27,7 @@ void control_start(struct control *c, struct machine *m);
 void control_end(struct control *c, enum machine_end why, bool reset, bool signal);
 /* The CPUs wait while a disk of the host is full. */
 void control_full_disk(struct control *c, bool full);
+/* A watchdog has run down: it is told, and "pause" is done. */
+void control_watchdog(struct control *c, const char *action);
 
 #endif

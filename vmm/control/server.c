@@ -175,7 +175,8 @@ static void on_connect(void *arg)
 		usleep(10000);	/* the connection stays there: no busy loop over it */
 }
 
-void server_event(struct server *s, const char *name, const char *reason)
+/* Takes the event's reference. */
+static void tell(struct server *s, json_t *event)
 {
 	unsigned int i;
 
@@ -185,10 +186,25 @@ void server_event(struct server *s, const char *name, const char *reason)
 		/* one that is being answered settles by itself, later */
 		if (c->fd < 0 || !c->qmp->ready)
 			continue;
-		qmp_send(c->qmp, qmp_event(name, reason));
+		qmp_send(c->qmp, json_incref(event));
 		flush(c);
 		loop_events(c->entry, c->out_len || c->gone ? POLLOUT : POLLIN);
 	}
+	json_decref(event);
+}
+
+void server_event(struct server *s, const char *name, const char *reason)
+{
+	tell(s, qmp_event(name, reason));
+}
+
+void server_event_data(struct server *s, const char *name, json_t *data)
+{
+	json_t *event = qmp_event(name, NULL);
+
+	if (event && data)
+		json_object_set_new(event, "data", data);
+	tell(s, event);
 }
 
 /* --- life ------------------------------------------------------------------------------- */

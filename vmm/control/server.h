@@ -20,6 +20,8 @@ struct server *server_new(struct loop *l, const struct qmp_ops *ops);
 int server_listen(struct server *s, const char *path);
 /* Tells all clients that have negotiated; for reason see qmp_event. */
 void server_event(struct server *s, const char *name, const char *reason);
+/* The same with the event's data, whose reference it takes. */
+void server_event_data(struct server *s, const char *name, json_t *data);
 /* Sends what is left, as far as clients take it at once, and removes the sockets. */
 void server_free(struct server *s);
 

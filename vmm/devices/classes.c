@@ -2,8 +2,10 @@
 /* Every class of devices that --device makes. Each is defined in its own file. */
 #include "device.h"
 
+extern const struct device_class ac97_class;
 extern const struct device_class cdrom_class;
 extern const struct device_class e1000_class;
+extern const struct device_class i6300esb_class;
 extern const struct device_class ide_cd_class;
 extern const struct device_class ide_disk_class;
 extern const struct device_class pcie_port_class;
@@ -14,8 +16,10 @@ extern const struct device_class virtio_net_class;
 extern const struct device_class virtio_rng_class;
 
 const struct device_class *const device_classes[] = {
+	&ac97_class,
 	&cdrom_class,
 	&e1000_class,
+	&i6300esb_class,
 	&ide_cd_class,
 	&ide_disk_class,
 	&pcie_port_class,

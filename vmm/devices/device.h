@@ -64,7 +64,9 @@ struct board {
 	unsigned int cpus;
 	/* The system has let go of a device: it goes. On the main thread; NULL: nobody hears. */
 	void (*remove)(struct board *b, struct device *d);
-	void *machine;				/* for remove */
+	/* A watchdog has run down and does what its action says; on the main thread, or NULL. */
+	void (*watchdog)(struct board *b, const char *action);
+	void *machine;				/* for these two */
 };
 
 static inline struct irq_line board_line(const struct board *b, unsigned int gsi)
