@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """kill -9 of the machine while its guest writes to a qcow2 image, again and again
 on the same image: it checks clean apart from leaked clusters, and what the guest
-had flushed is there. $ANYKVM_KILL_ROUNDS says how often (3)."""
+had flushed is there. $ANYKVM_KILL_ROUNDS says how often (2)."""
 import os
 import random
 import re
@@ -14,7 +14,7 @@ from test_disk import image
 
 pytestmark = pytest.mark.usefixtures("anykvm_only")
 
-ROUNDS = int(os.environ.get("ANYKVM_KILL_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("ANYKVM_KILL_ROUNDS", "2"))
 BOOT_SECONDS = 60
 SLOT, SLOTS = 32768, 2048		# what is watched: the first 64 MiB
 SIZE = SLOT * SLOTS * 2

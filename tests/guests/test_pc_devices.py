@@ -31,7 +31,6 @@ for i in 0 1 2 3; do
 done
 wait
 md5sum /dev/sr0 | sed s/^/CD-/
-dd if=/dev/sr0 of=/dev/null bs=2k skip=99999 count=1 2>/dev/null; echo "BEYOND-$?"
 dd if=/dev/zero of=/dev/sr0 count=1 2>/dev/null || echo CD-READONLY
 dmesg | grep -E 'ata[0-9.]+: (exception|failed|hard|error)' | grep -v sr0
 echo DRIVES-DONE
@@ -59,9 +58,9 @@ echo SOUND-DONE
 """
 WATCHDOG = """
 rmmod i6300esb
-insmod /modules/*i6300esb.ko heartbeat=2
+insmod /modules/*i6300esb.ko heartbeat=1
 cat /sys/class/watchdog/watchdog0/identity
-(for i in 1 2 3; do echo; sleep 1; done; echo FED >/dev/console; sleep 60) >/dev/watchdog
+(for i in 1 2 3 4; do echo; usleep 500000; done; echo FED >/dev/console; sleep 60) >/dev/watchdog
 """
 
 
@@ -120,7 +119,6 @@ cat /sys/block/sda/device/queue_depth | sed s/^/DEPTH-/
     with Qmp(tmp_path / "qmp") as q:
         assert q.event("WATCHDOG", 20)["data"] == {"action": "reset"}
         assert q.event("RESET", 20)
-    guest.expect("ANYKVM-INIT", BOOT_SECONDS)
     guest.kill()
     periods = write_tone_at(tmp_path / "out.wav")
     assert len(periods) > 50 and all(abs(p - 240) < 8 for p in periods[5:-5])
@@ -131,7 +129,7 @@ cat /sys/block/sda/device/queue_depth | sed s/^/DEPTH-/
 def test_pc(boot, files, tmp_path):
     disk, cd = files
     guest = boot("generic", cpus=2, script=DRIVES + """
-rmmod i6300esb; insmod /modules/*i6300esb.ko heartbeat=2
+rmmod i6300esb; insmod /modules/*i6300esb.ko heartbeat=1
 (echo; sleep 60) >/dev/watchdog
 """, modules=("ata_piix", "sd_mod", "sr_mod", "i6300esb"),
                  extra=("--machine", "pc", "--net", "none", "--qmp", str(tmp_path / "qmp"),

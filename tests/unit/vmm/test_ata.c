@@ -17,6 +17,7 @@
 #define BUFFER 0x40000
 #define PRDT 0x30000
 #define SECTORS 2048
+#define FAILED 0x40000000u	/* task file error */
 
 extern const struct device_class sata_disk_class, sata_cd_class, ide_disk_class, ide_cd_class,
 	cdrom_class;
@@ -133,10 +134,14 @@ static bool clears(unsigned int port, unsigned int reg, u32 mask)
 
 static bool issue(unsigned int port, unsigned int slot)
 {
+	unsigned int i;
+
 	out(port, 0x10, ~0u);
 	pc_write(HBA, 8, ~0u, 4);
 	out(port, 0x38, 1u << slot);
-	return clears(port, 0x38, 1u << slot);
+	for (i = 0; i < 2000 && in(port, 0x38) & 1u << slot && !(in(port, 0x10) & FAILED); i++)
+		usleep(1000);
+	return !(in(port, 0x38) & 1u << slot) && !(in(port, 0x10) & FAILED);
 }
 
 static void restart(unsigned int port)
