@@ -8,8 +8,11 @@ end() {
 	echo "DEBIAN-SETUP $1"
 	rm -f /init
 	[ $$ = 1 ] || exit 0
+	# debootstrap has unmounted it
+	[ -e /proc/sysrq-trigger ] || mount -t proc proc /proc
 	sync
-	mount -n -o remount,ro /dev/root /
+	echo u >/proc/sysrq-trigger
+	sleep 2
 	echo o >/proc/sysrq-trigger
 	sleep 60
 }
