@@ -16,6 +16,7 @@ everything: $(BUILD)/build.ninja
 
 help:
 	@echo 'make                builds $(BUILD)/anykvm (installing the packages it lacks)'
+	@echo 'make install        installs what was built below PREFIX (/usr/local), or below DESTDIR'
 	@echo 'make run            boots a Debian kernel to a shell on this terminal'
 	@echo 'make test           every test: unit, native comparison, fuzzer, KVM selftests, QEMU, whole guests'
 	@echo 'make test-unit, test-native, test-fuzz, test-api, test-exec, test-guests   one suite of them'
@@ -29,11 +30,14 @@ deps:
 
 $(BUILD)/build.ninja:
 	@scripts/deps build
-	@meson setup $(BUILD)
+	@meson setup $(BUILD) $(if $(PREFIX),--prefix '$(PREFIX)')
 
 $(SANITIZE_BUILD)/build.ninja:
 	@scripts/deps build
 	@meson setup $(SANITIZE_BUILD) -Db_sanitize=address,undefined
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir '$(abspath $(DESTDIR))')
 
 run: all
 	@scripts/deps guests
@@ -59,4 +63,4 @@ bench: all
 clean:
 	rm -rf $(BUILD) $(SANITIZE_BUILD)
 
-.PHONY: all everything help deps run test test-unit test-native test-fuzz test-api test-exec test-guests test-sanitize bench clean
+.PHONY: all everything help deps install run test test-unit test-native test-fuzz test-api test-exec test-guests test-sanitize bench clean

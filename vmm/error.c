@@ -10,16 +10,57 @@
 
 #include "error.h"
 
+static const char *(*make_note)(void);
+static __thread char *caught;
+static __thread size_t caught_size;
+
+void error_catch(char *text, size_t size)
+{
+	caught = text;
+	caught_size = size;
+	if (text)
+		text[0] = 0;
+}
+
+void error_set_note(const char *(*note)(void))
+{
+	make_note = note;
+}
+
+const char *error_note(void)
+{
+	return make_note ? make_note() : NULL;
+}
+
+/* The text, and the remark in brackets. */
+static void print(char *text, size_t size, const char *fmt, va_list ap)
+{
+	const char *note = error_note();
+	size_t len;
+
+	vsnprintf(text, size, fmt, ap);
+	len = strlen(text);
+	if (note)
+		snprintf(text + len, size - len, " (%s)", note);
+}
+
 int error(const char *fmt, ...)
 {
 	char line[1024];
 	size_t len;
 	va_list ap;
 
+	if (caught) {
+		va_start(ap, fmt);
+		if (!caught[0])
+			print(caught, caught_size, fmt, ap);
+		va_end(ap);
+		return -1;
+	}
 	strcpy(line, "anykvm: ");
 	len = strlen(line);
 	va_start(ap, fmt);
-	vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
+	print(line + len, sizeof(line) - len - 1, fmt, ap);
 	va_end(ap);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)

@@ -6,7 +6,20 @@
 #ifndef VMM_ERROR_H
 #define VMM_ERROR_H
 
+#include <stddef.h>
+
 /* One line "anykvm: <text>". Returns -1, so that "return error(...)" reads well. */
 int error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * From now on this thread's errors go to text, of which the first counts, instead
+ * of standard error; text becomes "". NULL ends it.
+ */
+void error_catch(char *text, size_t size);
+
+/* note() may add a remark to each error; NULL is none. */
+void error_set_note(const char *(*note)(void));
+/* The remark for what has failed right now, or NULL. */
+const char *error_note(void);
 
 #endif

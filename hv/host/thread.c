@@ -43,6 +43,7 @@ struct host_thread *host_thread_start(const char *name, void (*fn)(void *), void
 	for (i = 0; i < 15 && name[i]; i++)
 		t->name[i] = name[i];
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);	/* seccomp(2): a trapped system call, for this thread */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&t->id, NULL, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -22,6 +22,8 @@
 
 #define CACHE_SIZE (128ull << 20)
 #define META_SIZE (192ull << 20)
+#define META_START 16u		/* a place 0 is none */
+#define META_RESERVE 4096u	/* copies of a block's bytes always find room */
 #define INDEX_SIZE (META_SIZE / sizeof(struct block) * sizeof(struct block *))
 #define PAD 16u			/* bytes of a thunk's pad */
 #define PRECISE_AFTER 8		/* overwrites of a page that drop all of its code */
@@ -73,7 +75,23 @@ bool soft_page_overlaps(struct code_page *cp, u64 gpa, u32 len)
 	return overlaps(cp, gpa & ~PAGE_MASK, len);
 }
 
-static void cover(struct code_page *cp, u32 off, const u8 *host, u32 len)
+static u8 *copy_of(struct soft_vm *s, const struct code_page *cp, u32 c)
+{
+	return s->meta + 8ull * cp->copy[c];
+}
+
+static void copy_chunk(struct soft_vm *s, struct code_page *cp, u32 c, const u8 *host)
+{
+	if (!cp->copy[c]) {
+		cp->copy[c] = (u32)(s->meta_used / 8);
+		s->meta_used += PAGE_CHUNK;	/* of META_RESERVE, when need be */
+	}
+	/* Where the memory is gone the copy is not of what it will be. */
+	host_guest_move(copy_of(s, cp, c), host + c * PAGE_CHUNK, PAGE_CHUNK);
+}
+
+/* Notes bytes of code as translated; host: their page, NULL: they were before. */
+static void cover(struct soft_vm *s, struct code_page *cp, u32 off, const u8 *host, u32 len)
 {
 	u32 end = off + len;
 
@@ -81,10 +99,8 @@ static void cover(struct code_page *cp, u32 off, const u8 *host, u32 len)
 		u32 from = MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK;
 		u32 to = MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK;
 
-		/* Where the memory is gone the copy is not of what it will be. */
-		if (!cp->bytes[c])
-			host_guest_move(cp->copy + c * PAGE_CHUNK, host + c * PAGE_CHUNK,
-					PAGE_CHUNK);
+		if (!cp->bytes[c] && host)
+			copy_chunk(s, cp, c, host);
 		cp->bytes[c] |= byte_mask(from, to);
 	}
 }
@@ -200,12 +216,12 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 	u32 off = b->gpa & ~PAGE_MASK, here = MIN(b->size, (u32)PAGE_SIZE - off);
 	struct block **head = &cp->blocks[bucket(b->gpa)];
 
-	cover(cp, off, host, here);
+	cover(s, cp, off, host, here);
 	if (b->gpa2) {
 		struct code_page *cp2 = soft_code_page(v, b->gpa2);
 
 		if (cp2) {
-			cover(cp2, 0, host2, MAX(b->size - here, 1u));
+			cover(s, cp2, 0, host2, MAX(b->size - here, 1u));
 			b->next_straddler = cp2->straddlers;
 			cp2->straddlers = b;
 		}
@@ -216,37 +232,39 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 	__atomic_store_n(head, b, __ATOMIC_RELEASE);
 }
 
-static void patch(u8 *rel32, const u8 *target)
+/* The rel32 at a place in the cache leads to another. */
+static void patch(struct soft_vm *s, u32 rel32, u32 target)
 {
-	__atomic_store_n((s32 *)(void *)rel32, (s32)(target - (rel32 + 4)), __ATOMIC_RELEASE);
+	__atomic_store_n((s32 *)(void *)(s->rw + rel32), (s32)(target - (rel32 + 4)),
+			 __ATOMIC_RELEASE);
 }
 
 void soft_link(struct vcpu *v, struct exit_link *l, struct block *to)
 {
 	struct soft_vm *s = soft_vm(v->vm);
-	u8 *target = (l->back ? to->poll : to->entry) - s->rx + s->rw;
+	u32 target = (u32)((l->back ? to->poll : to->entry) - s->rx);
 
 	if (l->to || to->dead || l->from->dead || to->gpa2)
 		return;
 	if (x_flags_must_move(l->at, to)) {
-		patch(l->flags_jump, target);
+		patch(s, l->flags_jump, target);
 		target = l->flags;
 	}
-	patch(l->jump, target);
+	patch(s, l->jump, target);
 	l->to = to;
 	l->next_in = to->incoming;
 	to->incoming = l;
 	soft_cpu(v)->stats.links++;
 }
 
-static void block_kill(struct block *b)
+static void block_kill(struct soft_vm *s, struct block *b)
 {
 	struct exit_link *l = b->incoming, *next;
 
 	b->dead = true;
 	for (; l; l = next) {
 		next = l->next_in;
-		patch(l->jump, l->stub);
+		patch(s, l->jump, l->stub);
 		l->to = NULL;
 	}
 	b->incoming = NULL;
@@ -275,7 +293,7 @@ static bool in_range(const struct block *b, u64 page, u32 off, u32 len)
 }
 
 /* Kills the blocks that overlap; true when any block is left. */
-static bool kill_blocks(struct code_page *cp, u32 off, u32 len)
+static bool kill_blocks(struct soft_vm *s, struct code_page *cp, u32 off, u32 len)
 {
 	bool left = false;
 
@@ -288,21 +306,21 @@ static bool kill_blocks(struct code_page *cp, u32 off, u32 len)
 
 			if (in_range(b, cp->gpa, off, len)) {
 				__atomic_store_n(p, b->next, __ATOMIC_RELEASE);
-				block_kill(b);
+				block_kill(s, b);
 				continue;
 			}
 			left = true;
-			cover(cp, b->gpa & ~PAGE_MASK, cp->copy,
+			cover(s, cp, b->gpa & ~PAGE_MASK, NULL,
 			      MIN(b->size, (u32)(PAGE_SIZE - (b->gpa & ~PAGE_MASK))));
 			p = &b->next;
 		}
 	}
 	for (struct block *b = cp->straddlers; b; b = b->next_straddler) {
 		if (!b->dead && off < 15)
-			block_kill(b);
+			block_kill(s, b);
 		if (!b->dead) {
 			left = true;
-			cover(cp, 0, cp->copy, 15);
+			cover(s, cp, 0, NULL, 15);
 		}
 	}
 	return left;
@@ -316,7 +334,7 @@ static void page_drop(struct vm *vm, struct code_page *cp, u32 off, u32 len)
 		off = 0;
 		len = (u32)PAGE_SIZE;
 	}
-	if (!kill_blocks(cp, off, len)) {
+	if (!kill_blocks(soft_vm(vm), cp, off, len)) {
 		/* Empty: writes may be fast again. The memory waits for the reset. */
 		if (cp->state && cp->dropped < PRECISE_AFTER) {
 			__atomic_store_n(&cp->state->code, NULL, __ATOMIC_SEQ_CST);
@@ -368,7 +386,7 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot)
 
 		if (i >= slot->npages || !ps || cp->state != &ps[i])
 			continue;
-		kill_blocks(cp, 0, (u32)PAGE_SIZE);
+		kill_blocks(s, cp, 0, (u32)PAGE_SIZE);
 		ps[i].code = NULL;
 		cp->state = NULL;
 	}
@@ -390,10 +408,11 @@ static u64 chunk_changes(const u8 *host, const u8 *copy)
 
 static void page_compare(struct vcpu *v, struct code_page *cp, const u8 *host, u64 gen)
 {
+	struct soft_vm *s = soft_vm(v->vm);
 	u8 now[PAGE_CHUNK];
 
 	for (u32 c = 0; c < ARRAY_SIZE(cp->bytes); c++) {
-		u8 *was = cp->copy + c * PAGE_CHUNK;
+		u8 *was = copy_of(s, cp, c);
 
 		if (!cp->bytes[c] || !chunk_changes(host + c * PAGE_CHUNK, was))
 			continue;
@@ -428,7 +447,7 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size)
 	void *p = s->meta + s->meta_used;
 
 	size = ALIGN_UP(size, 16ul);
-	if (s->meta_used + size > s->meta_size)
+	if (s->meta_used + size > s->meta_size - META_RESERVE)
 		return NULL;
 	s->meta_used += size;
 	host_memset(p, 0, size);
@@ -457,7 +476,7 @@ static void reset(struct vcpu *self)
 	free_pages(s);
 	s->used = s->start;
 	s->cold_used = s->middle;
-	s->meta_used = 0;
+	s->meta_used = META_START;
 	s->index_count = 0;
 	s->far_used = 0;
 	soft_cpu(self)->stats.cache_flushes++;
@@ -554,6 +573,7 @@ int soft_code_init(struct vm *vm)
 	vm->engine_data = s;
 	s->size = CACHE_SIZE;
 	s->meta_size = META_SIZE;
+	s->meta_used = META_START;
 	host_code_memory(s->size, &s->rw, &s->rx);
 	s->meta = host_map(s->meta_size);
 	s->scratch = host_map(soft_scratch_size());
@@ -569,6 +589,7 @@ int soft_code_init(struct vm *vm)
 	soft_features_init();
 	soft_exact_flags = host_option("exact-flags");
 	soft_no_sharing = host_option("no-sharing");
+	soft_no_inner = host_option("no-inner");
 	soft_fault_init();
 	soft_stats_init(s);
 	return 0;

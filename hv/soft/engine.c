@@ -30,6 +30,10 @@ ASSERT_AT(site_save, OFF_SITE_SAVE);
 #define ASSERT_CPU(field, off) \
 	_Static_assert(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, field) == (off), #field)
 ASSERT_CPU(tlb, OFF_TLB);
+ASSERT_CPU(victim, OFF_VICTIM);
+_Static_assert(sizeof(struct tlb) == TLB_MODE_SIZE, "tlb");
+_Static_assert(offsetof(struct tlb, wtag) == TLB_WTAG, "wtag");
+_Static_assert(offsetof(struct tlb, delta) == TLB_DELTA, "delta");
 ASSERT_CPU(site, OFF_SITE);
 ASSERT_CPU(site_list, OFF_SITE_LIST);
 ASSERT_CPU(site_count, OFF_SITE_COUNT);

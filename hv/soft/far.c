@@ -32,7 +32,7 @@ void soft_far_publish(struct vm *vm, const struct far_jump *f)
 		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
 
 		if (v)
-			soft_cpu(v)->far[f->slot] = (struct far_slot){ stub, stub };
+			soft_cpu(v)->far[f->slot] = stub;
 	}
 }
 
@@ -43,18 +43,19 @@ void soft_far_first_run(struct vcpu *v)
 
 	soft_lock(s);
 	for (u32 i = 0; i < s->far_used; i++)
-		if (!c->far[i].code)
-			c->far[i] = (struct far_slot){ s->far_stub[i], s->far_stub[i] };
+		if (!c->far[i])
+			c->far[i] = s->far_stub[i];
 	host_mutex_unlock(&s->lock);
+	c->far_stub = s->far_stub;
 	c->far_ready = true;
 }
 
 void soft_far_flush(struct soft_cpu *c, int m)
 {
 	for (u32 i = 0; i < c->far_filled[m]; i++) {
-		struct far_slot *t = &c->far[c->far_list[m][i]];
+		u32 k = c->far_list[m][i];
 
-		t->code = t->stub;
+		c->far[k] = c->far_stub[k];
 	}
 	c->far_filled[m] = 0;
 }
@@ -84,13 +85,13 @@ void soft_far_link(struct vcpu *v, struct far_jump *f)
 	struct soft_cpu *c = soft_cpu(v);
 	struct block *b = soft_find(v, f->mode);
 	int m = MODE_MMU(c->mode);
-	struct far_slot *t = &c->far[f->slot];
+	u64 *to = &c->far[f->slot];
 	u8 *code = b ? way_to(v, f, b) : NULL;
 
 	if (!code)
 		return;
 	soft_jc_add(v, b);	/* notes the page, whose flush is the slot's */
-	if (t->code == t->stub)
+	if (*to == c->far_stub[f->slot])
 		c->far_list[m][c->far_filled[m]++] = (u16)f->slot;
-	t->code = (u64)(uintptr_t)code;
+	*to = (u64)(uintptr_t)code;
 }

@@ -99,7 +99,7 @@ void soft_update_mode(struct vcpu *v)
 	v->mode_stale = false;
 	/* The jump cache of this access mode holds code of one mode and code base. */
 	m = MODE_MMU(mode);
-	v->data_tlb = c->tlb[m][0];
+	v->data_tlb = &c->tlb[m];
 	v->data_rights = mmu_rights(v);
 	if (c->jc_context[m] != mode || c->jc_base[m] != c->cs_base) {
 		soft_jc_flush(c, m);

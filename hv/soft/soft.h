@@ -20,14 +20,20 @@
 /* --- the software TLB, read by translated code ------------------------------ */
 
 #define TLB_ENTRIES (1u << TLB_BITS)
+#define VICTIM_ENTRIES (1u << VICTIM_BITS)
 
 /*
  * The entry of a linear page is picked by its low page number bits, which
- * translated code does; what is displaced goes to way 1, where more bits count
- * and which is looked at before the page tables. A tag is the page's linear
- * address. In way 0 an invalid one differs from every address that selects the
- * entry in the lowest page number bit; in way 1 it is SITE_EMPTY.
+ * translated code does; what is displaced goes to the victims (way 1), where more
+ * bits count and which are looked at before the page tables. A tag is the
+ * page's linear address. An invalid one is that of a page that selects another
+ * entry: 0, but in entry 0. Tags and distances stand apart, so that those of
+ * neighbouring pages share the host's cache lines.
  */
+struct tlb {
+	u64 rtag[TLB_ENTRIES], wtag[TLB_ENTRIES];
+	u64 delta[TLB_ENTRIES], gpa[TLB_ENTRIES];
+};
 struct tlb_entry {
 	u64 rtag, wtag;
 	u64 delta;		/* from the page's linear address to the host's */
@@ -75,13 +81,7 @@ static inline u32 jc_index(int way, u64 rip)
 	return (u32)rip * (way ? JC_HASH1 : JC_HASH0) >> JC_SHIFT >> 4;
 }
 
-/* A vCPU's way of a direct jump to another page (far.c). */
-struct far_slot {
-	u64 code;		/* where it leads now */
-	u64 stub;		/* where, while that is not known */
-};
-
-#define JC_PAGES 4096u
+#define JC_PAGES 32768u
 #define LARGE_PAGES 4096u
 
 #define ITLB_ENTRIES 512
@@ -119,7 +119,7 @@ struct itlb_entry {
 
 /* --- translations ------------------------------------------------------------- */
 
-#define CODE_BUCKETS 128u
+#define CODE_BUCKETS 32u
 #define PAGE_CHUNK 64		/* bytes of code compared and copied at once */
 
 /* A page of guest memory from which code was translated. */
@@ -132,7 +132,7 @@ struct code_page {
 	struct block *blocks[CODE_BUCKETS];	/* by the low bits of gpa */
 	struct block *straddlers;	/* blocks of the previous page that end here */
 	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
-	u8 copy[PAGE_SIZE] __attribute__((aligned(8)));	/* the bytes as they were then */
+	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* the bytes as they were then: soft_vm.meta + 8 * copy[n] */
 };
 
 /* Per-page state behind memslot->engine. */
@@ -149,13 +149,14 @@ enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
 struct exit_link {
 	struct block *from, *to;
 	struct exit_link *next_in;	/* list of to->incoming */
-	u8 *jump;		/* (writable) the rel32 that leaves the block */
-	u8 *stub;		/* (writable) where it goes unlinked */
-	u8 at;			/* enum flags_at: where the flags are at the jump */
-	u8 *flags;		/* (writable) moves them to the other place, then a jump */
-	u8 *flags_jump;		/* the rel32 at the end of flags */
+	/* Places in the code cache, as distances from its start. */
+	u32 jump;		/* the rel32 that leaves the block */
+	u32 stub;		/* where it goes unlinked */
+	u32 flags;		/* moves the flags to the other place, then a jump */
+	u32 flags_jump;		/* the rel32 at the end of flags */
 	u32 gpa32;		/* target, low 32 bits, sign-extended below */
 	u32 mode;		/* the target's */
+	u8 at;			/* enum flags_at: where the flags are at the jump */
 	bool back;		/* may close a loop: must poll */
 };
 
@@ -184,9 +185,7 @@ struct block {
 	u8 *code;		/* executable: start of it all, code_size bytes */
 	u32 code_size;
 	struct block_map *map;	/* insns entries */
-	u32 nlinks;
 	struct exit_link *incoming;
-	struct exit_link *links;
 	struct insn *one;	/* MODE_ONE: the instruction */
 };
 
@@ -210,14 +209,15 @@ struct soft_stats {
 
 struct soft_cpu {
 	/* These have their places in translate/offsets.h. */
-	struct tlb_entry tlb[MMU_COUNT][2][TLB_ENTRIES];
+	struct tlb tlb[MMU_COUNT];
+	struct tlb_entry victim[MMU_COUNT][VICTIM_ENTRIES];
 	struct site site[MMU_COUNT][SITE_CLASSES * SITES];
 	/* Sites filled since the last flush, by the sign of the address. */
 	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
 	u32 site_count[MMU_COUNT][2];
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
 	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
-	struct far_slot far[FAR_SLOTS];
+	u64 far[FAR_SLOTS];	/* where direct jumps to other pages lead (far.c) */
 
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
@@ -236,6 +236,7 @@ struct soft_cpu {
 	u32 far_filled[MMU_COUNT];
 	u16 far_list[MMU_COUNT][FAR_SLOTS];
 	struct spaces *spaces;	/* NULL: none yet */
+	const u64 *far_stub;	/* soft_vm's: where they lead while that is not known */
 	bool far_ready;		/* all of far[] that is in use has its stub */
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
@@ -332,7 +333,18 @@ void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 /* The tag of an entry that holds nothing. */
-u64 soft_tlb_none(int way, u32 i);
+u64 soft_tlb_none(u32 i);
+struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
+void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
+/* The host's address of one in a page that way 0 knows, NULL: it does not. */
+static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
+{
+	u32 i = linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
+
+	if ((write ? t->wtag : t->rtag)[i] != (linear & PAGE_MASK))
+		return NULL;
+	return (u8 *)(uintptr_t)(linear + t->delta[i]);
+}
 void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 /* Only what leads to code: user space may have written to it. */
 void soft_flush_code(struct vcpu *v);
@@ -409,6 +421,8 @@ bool x_flags_must_move(enum flags_at at, const struct block *b);
 void soft_features_init(void);
 /* Option exact-flags: saves dead flags too, so that they are exact at every fault. */
 extern bool soft_exact_flags;
+/* Option no-inner: every jump leaves its block. */
+extern bool soft_no_inner;
 /* Option no-sharing: every access has a TLB check of its own. */
 extern bool soft_no_sharing;
 size_t soft_scratch_size(void);

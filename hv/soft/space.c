@@ -17,7 +17,7 @@
 #define MAX_SITES 1024
 #define MAX_FAR 2048
 #define MAX_JC 2048
-#define MAX_TLB 512
+#define MAX_TLB 1024
 
 struct space {
 	u64 cr3, used;		/* used: when last, 0: it holds nothing */
@@ -40,7 +40,7 @@ struct space {
 		u16 k;
 		struct tlb_entry e;
 	} tlb[MMU_COUNT][2][MAX_TLB];
-	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 64];
+	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 2 / 64];	/* of the lower half */
 };
 
 struct spaces {
@@ -110,12 +110,12 @@ static void save_tlb(const struct soft_cpu *c, struct space *s, int m, int way)
 
 	for (u32 i = 0; i < c->tlb_filled[m][way][0] && n < MAX_TLB; i++) {
 		u16 k = c->tlb_list[m][way][0][i];
-		const struct tlb_entry *e = &c->tlb[m][way][k];
+		struct tlb_entry e = soft_tlb_get(c, m, way, k);
 
-		if (e->rtag == soft_tlb_none(way, k) || e->gpa & TLB_GLOBAL)
+		if (e.rtag == soft_tlb_none(k) || e.gpa & TLB_GLOBAL)
 			continue;
 		s->tlb[m][way][n].k = k;
-		s->tlb[m][way][n++].e = *e;
+		s->tlb[m][way][n++].e = e;
 	}
 	s->tlb_count[m][way] = n;
 }
@@ -129,7 +129,7 @@ static void save_jumps(const struct soft_cpu *c, struct space *s)
 		u16 k = c->far_list[MMU_USER][i];
 
 		s->far[n].k = k;
-		s->far[n++].code = c->far[k].code;
+		s->far[n++].code = c->far[k];
 	}
 	s->far_count = n;
 	for (int way = 0; way < 2; way++) {
@@ -183,11 +183,12 @@ static void load_tlb(struct soft_cpu *c, const struct space *s, int m, int way)
 {
 	for (u32 i = 0; i < s->tlb_count[m][way]; i++) {
 		u16 k = s->tlb[m][way][i].k;
-		struct tlb_entry *e = &c->tlb[m][way][k];
+		const struct tlb_entry *e = &s->tlb[m][way][i].e;
 
-		if (e->rtag != soft_tlb_none(way, k) || c->tlb_filled[m][way][0] == TLB_ENTRIES)
+		if (soft_tlb_get(c, m, way, k).rtag != soft_tlb_none(k) ||
+		    c->tlb_filled[m][way][0] == (way ? VICTIM_ENTRIES : TLB_ENTRIES))
 			continue;
-		*e = s->tlb[m][way][i].e;
+		soft_tlb_set(c, m, way, k, e);
 		c->high_local[m] |= (s64)e->rtag < 0;
 		c->tlb_list[m][way][0][c->tlb_filled[m][way][0]++] = k;
 	}
@@ -200,11 +201,11 @@ static void load_jumps(struct soft_cpu *c, const struct space *s)
 	if (c->jc_context[m] != s->jc_context || c->jc_base[m] != s->jc_base)
 		return;
 	for (u32 i = 0; i < s->far_count; i++) {
-		struct far_slot *t = &c->far[s->far[i].k];
+		u64 *to = &c->far[s->far[i].k], stub = c->far_stub[s->far[i].k];
 
-		if (t->code != t->stub || s->far[i].code == t->stub)
+		if (*to != stub || s->far[i].code == stub)
 			continue;
-		t->code = s->far[i].code;
+		*to = s->far[i].code;
 		c->far_list[m][c->far_filled[m]++] = s->far[i].k;
 	}
 	for (int way = 0; way < 2; way++)

@@ -13,27 +13,64 @@ static u32 tlb_index(int way, u64 linear)
 {
 	u64 page = linear >> PAGE_SHIFT;
 
-	return (way ? page ^ page >> TLB_BITS : page) & (TLB_ENTRIES - 1);
+	return way ? (page ^ page >> VICTIM_BITS) & (VICTIM_ENTRIES - 1) : page & (TLB_ENTRIES - 1);
 }
 
-u64 soft_tlb_none(int way, u32 i)
+u64 soft_tlb_none(u32 i)
 {
-	return way ? SITE_EMPTY : (u64)(i ^ 1) << PAGE_SHIFT;
+	return i ? 0 : PAGE_SIZE;
+}
+
+struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int m, int way, u32 i)
+{
+	const struct tlb *t = &c->tlb[m];
+
+	if (way)
+		return c->victim[m][i];
+	return (struct tlb_entry){ t->rtag[i], t->wtag[i], t->delta[i], t->gpa[i] };
+}
+
+void soft_tlb_set(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_entry *e)
+{
+	struct tlb *t = &c->tlb[m];
+
+	if (way) {
+		c->victim[m][i] = *e;
+		return;
+	}
+	t->rtag[i] = e->rtag;
+	t->wtag[i] = e->wtag;
+	t->delta[i] = e->delta;
+	t->gpa[i] = e->gpa;
+}
+
+static u64 *wtag(struct soft_cpu *c, int m, int way, u32 i)
+{
+	return way ? &c->victim[m][i].wtag : &c->tlb[m].wtag[i];
+}
+
+static u64 rtag(const struct soft_cpu *c, int m, int way, u32 i)
+{
+	return way ? c->victim[m][i].rtag : c->tlb[m].rtag[i];
+}
+
+static u64 gpa_of(const struct soft_cpu *c, int m, int way, u32 i)
+{
+	return way ? c->victim[m][i].gpa : c->tlb[m].gpa[i];
 }
 
 static void tlb_clear(struct soft_cpu *c, int m, int way, u32 i)
 {
-	struct tlb_entry *e = &c->tlb[m][way][i];
+	struct tlb_entry none = { .rtag = soft_tlb_none(i), .wtag = soft_tlb_none(i) };
 
-	e->rtag = e->wtag = soft_tlb_none(way, i);
-	e->delta = 0;
+	soft_tlb_set(c, m, way, i, &none);
 }
 
 void soft_tlb_init(struct soft_cpu *c)
 {
 	for (int m = 0; m < MMU_COUNT; m++) {
-		for (u32 i = 0; i < 2 * TLB_ENTRIES; i++)
-			tlb_clear(c, m, i / TLB_ENTRIES, i % TLB_ENTRIES);
+		tlb_clear(c, m, 0, 0);	/* 0 is right for all others */
+		tlb_clear(c, m, 1, 0);
 		for (u32 i = 0; i < SITE_CLASSES * SITES; i++)
 			c->site[m][i].tag = SITE_EMPTY;
 		c->jc[m][0][0].rip = c->jc[m][1][0].rip = 1;
@@ -145,9 +182,10 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
 }
 
+/* The halves of the address space apart: programs' pages come and go, the kernel's stay. */
 static u32 jc_page_bit(u64 linear)
 {
-	return linear >> PAGE_SHIFT & (JC_PAGES - 1);
+	return (linear >> PAGE_SHIFT & (JC_PAGES / 2 - 1)) | (linear >> 63 ? JC_PAGES / 2 : 0);
 }
 
 static void jc_note_page(struct soft_cpu *c, int m, u64 linear)
@@ -216,7 +254,7 @@ static void tlb_flush(struct soft_cpu *c, int m, int way, bool global)
 	for (u32 i = 0; i < c->tlb_filled[m][way][global]; i++) {
 		u32 k = c->tlb_list[m][way][global][i];
 
-		if (!(c->tlb[m][way][k].gpa & TLB_GLOBAL) == !global)
+		if (!(gpa_of(c, m, way, k) & TLB_GLOBAL) == !global)
 			tlb_clear(c, m, way, k);
 	}
 	c->tlb_filled[m][way][global] = 0;
@@ -315,7 +353,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 			u32 i = tlb_index(way, linear);
 
 			/* A tag for writing comes with one for reading. */
-			if (c->tlb[m][way][i].rtag == (linear & PAGE_MASK))
+			if (rtag(c, m, way, i) == (linear & PAGE_MASK))
 				tlb_clear(c, m, way, i);
 		}
 		sites_drop_page(c, m, linear & PAGE_MASK);
@@ -334,8 +372,8 @@ static void tlb_drop_writes(struct soft_cpu *c, int m, int way, u64 gpa)
 		for (u32 i = 0; i < c->tlb_filled[m][way][global]; i++) {
 			u32 k = c->tlb_list[m][way][global][i];
 
-			if ((c->tlb[m][way][k].gpa & PAGE_MASK) == gpa)
-				c->tlb[m][way][k].wtag = soft_tlb_none(way, k);
+			if ((gpa_of(c, m, way, k) & PAGE_MASK) == gpa)
+				*wtag(c, m, way, k) = soft_tlb_none(k);
 		}
 }
 
@@ -358,25 +396,23 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 static bool tlb_put(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_entry *e,
 		    struct tlb_entry *old)
 {
-	struct tlb_entry *at = &c->tlb[m][way][i];
-
 	bool global = e->gpa & TLB_GLOBAL;
 
-	*old = *at;
-	if (at->rtag == soft_tlb_none(way, i) || !(at->gpa & TLB_GLOBAL) == global) {
+	*old = soft_tlb_get(c, m, way, i);
+	if (old->rtag == soft_tlb_none(i) || !(old->gpa & TLB_GLOBAL) == global) {
 		u32 *n = &c->tlb_filled[m][way][global];
 
-		if (*n == TLB_ENTRIES) {	/* what was cleared one by one stays listed */
+		if (*n == (way ? VICTIM_ENTRIES : TLB_ENTRIES)) {	/* what was cleared one by one stays listed */
 			tlb_flush(c, m, way, false);
 			tlb_flush(c, m, way, true);
-			*old = *at;
+			*old = soft_tlb_get(c, m, way, i);
 		}
 		c->tlb_list[m][way][global][(*n)++] = (u16)i;
 	}
-	*at = *e;
+	soft_tlb_set(c, m, way, i, e);
 	if (e->wtag != e->rtag)
-		at->wtag = soft_tlb_none(way, i);
-	return old->rtag != soft_tlb_none(way, i) && old->rtag != e->rtag;
+		*wtag(c, m, way, i) = soft_tlb_none(i);
+	return old->rtag != soft_tlb_none(i) && old->rtag != e->rtag;
 }
 
 static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *x, u8 *host,
@@ -392,7 +428,7 @@ static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *
 	u32 i = tlb_index(1, linear);
 
 	/* Way 1 may know less than is known now. */
-	if (c->tlb[m][1][i].rtag == tag)
+	if (rtag(c, m, 1, i) == tag)
 		tlb_clear(c, m, 1, i);
 	if (tlb_put(c, m, 0, tlb_index(0, linear), &e, &old))
 		tlb_put(c, m, 1, tlb_index(1, old.rtag), &old, &gone);

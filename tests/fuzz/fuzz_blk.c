@@ -47,9 +47,9 @@ static u64 chance(u64 n)
 
 static unsigned long answers;
 
-static void on_pause(void *ctx, bool on)
+static void on_pause(void *ctx, struct disk *d, bool on)
 {
-	(void)ctx, (void)on;
+	(void)ctx, (void)d, (void)on;
 }
 
 /* --- what the driver writes ------------------------------------------------------------ */

@@ -269,9 +269,9 @@ static void *drive(void *arg)
 	return NULL;
 }
 
-static void on_pause(void *ctx, bool on)
+static void on_pause(void *ctx, struct disk *d, bool on)
 {
-	(void)ctx, (void)on;
+	(void)ctx, (void)d, (void)on;
 }
 
 static bool make_board(const struct subject *s, struct device *dev[2])

@@ -199,19 +199,20 @@ class Guest:
 
 def memory_overhead(pid, guest_mib):
     """(overhead, guest) in KiB: what the process keeps resident beyond the
-    mappings that are the guest's memory, and what of those is resident."""
+    mappings that are the guest's memory, and what of those is resident. Memory
+    that is mapped twice, as translated code is, counts once (Pss)."""
     total = guest = 0
-    size = rss = 0
+    size = pss = 0
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         key, _, rest = line.partition(":")
         if key == "Size":
             size = int(rest.split()[0])
-        elif key == "Rss":
-            rss = int(rest.split()[0])
+        elif key == "Pss":
+            pss = int(rest.split()[0])
         elif key == "VmFlags":
-            total += rss
+            total += pss
             if size >= guest_mib * 1024 // 2:
-                guest += rss
+                guest += pss
     return total - guest, guest
 
 

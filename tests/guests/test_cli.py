@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import images
 import machine
@@ -43,6 +44,109 @@ def test_run_help_names_the_options():
     for option in ("--engine", "--cpus", "--memory", "--kernel", "--initrd", "--append",
                    "--no-reboot"):
         assert option in text
+
+
+def options_of(*command):
+    """The options that a command's help lists."""
+    return re.findall(r"^  (--[a-z-]+)", anykvm(*command, "--help").stdout, re.M)
+
+
+def commands():
+    text = anykvm("--help").stdout
+    return re.findall(r"^  ([a-z]+) ", text.split("commands:")[1].split("options:")[0], re.M)
+
+
+def subcommands():
+    yield from (c for c in commands() if c not in ("help", "image", "completion", "manual"))
+    yield from (("image", c) for c in ("create", "info", "convert", "check", "resize"))
+
+
+def test_pages():
+    """Every command has a page in the manual, which names all of its options and is well-formed."""
+    folder = Path(machine.anykvm_path()).parent / "docs/man"
+    assert len(commands()) > 8 and len(options_of("run")) > 15
+    for command in subcommands():
+        words = (command,) if isinstance(command, str) else command
+        path = folder / f"anykvm-{words[0]}.1"
+        text = subprocess.run(["mandoc", "-T", "ascii", str(path)], capture_output=True, text=True,
+                              check=True).stdout
+        text = re.sub(".\b", "", text)
+        for option in options_of(*words):
+            assert re.search(rf"^ +{option}\b", text, re.M), (path, option)
+    pages = sorted(folder.glob("*.1"))
+    assert {p.name for p in pages} >= {"anykvm.1", "anykvm-run.1", "anykvm-image.1"}
+    r = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *map(str, pages)],
+                       capture_output=True, text=True)
+    assert (r.returncode, r.stdout) == (0, "")
+
+
+def complete(*words):
+    script = 'eval "$($0 completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _anykvm; ' \
+             'printf "%s\\n" "${COMPREPLY[@]}"'
+    r = subprocess.run(["bash", "-c", script, machine.anykvm_path(), *words], text=True,
+                       capture_output=True, timeout=20)
+    assert (r.returncode, r.stderr) == (0, "")
+    return r.stdout.split()
+
+
+def test_completion(tmp_path):
+    assert complete("anykvm", "") == [*commands(), "--help", "--version"]
+    for command in subcommands():
+        words = (command,) if isinstance(command, str) else command
+        offered = set(complete("anykvm", *words, "--")) | {"--help"}
+        assert set(options_of(*words)) <= offered, command
+    assert complete("anykvm", "run", "--engine", "s") == ["soft"]
+    assert complete("anykvm", "image", "c") == ["create", "convert", "check"]
+    assert "virtio-blk" in complete("anykvm", "run", "--device", "")
+    (tmp_path / "disk.qcow2").touch()
+    for words in (("run", "--memory", "2G"), ("run", "--kernel"), ("image", "info")):
+        assert complete("anykvm", *words, f"{tmp_path}/d") == [f"{tmp_path}/disk.qcow2"]
+    assert complete("anykvm", "nonsense", "") == []
+
+
+def test_install(tmp_path):
+    build = Path(machine.anykvm_path()).parent
+    r = subprocess.run(["meson", "install", "-C", str(build), "--no-rebuild", "--quiet",
+                        "--destdir", str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0, r.stderr
+    there = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    for name in ("bin/anykvm", "include/anykvm.h", "share/man/man1/anykvm-run.1",
+                 "share/bash-completion/completions/anykvm", "libanykvm-shim.so", "libanykvm.so",
+                 "pkgconfig/anykvm.pc"):
+        assert any(path.endswith("/" + name) for path in there), (name, there)
+    program, = (tmp_path / p for p in there if p.endswith("bin/anykvm"))
+    assert subprocess.run([program, "--version"], capture_output=True).returncode == 0
+
+
+def test_config(boot, kernel, tmp_path):
+    """Options from a file, beside others; and what is wrong in it by file and line."""
+    disk = tmp_path / "a disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    good = tmp_path / "good"
+    good.write_text(f"# remark\n\nmachine micro\ndisk {disk},format=raw\nname from-a-file\n")
+    guest = boot(script="echo SIZE $(cat /sys/block/vda/size)", extra=("--config", str(good)),
+                 modules=("virtio_mmio", "virtio_blk"))
+    guest.expect("^SIZE 2048$", 60)
+    assert guest.wait(20) == 0
+    for text, mention in (("memory 2G\nfrobnicate\n", ":2: "), ("memory lots", "lots"),
+                          ("--memory 2G", "dashes"), ("no-reboot yes", "no value")):
+        bad = tmp_path / "bad"
+        bad.write_text(text)
+        one_line_error(anykvm("run", "--config", bad), f"{bad}:", mention)
+    one_line_error(anykvm("run", "--config", tmp_path / "none"), tmp_path / "none")
+    one_line_error(anykvm("run", "--config", tmp_path), tmp_path)
+    bad.write_text(f"config {bad}\n")
+    r = anykvm("run", "--config", bad)
+    assert r.returncode == 2 and "name each other" in r.stderr
+
+
+def test_nothing_to_boot(kernel):
+    one_line_error(anykvm("run"), "disk image", "--kernel")
+    # a disk may stand anywhere
+    one_line_error(anykvm("run", "--engine", "soft", "/nonexistent/a", "--memory", "1G"),
+                   "/nonexistent/a")
+    one_line_error(anykvm("run", "--engine", "soft", "--memory", "1G", "/nonexistent/b"),
+                   "/nonexistent/b")
 
 
 def test_version():

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import termios
 import time
 
 import machine
@@ -257,3 +258,58 @@ def test_no_directory(boot, own_directory):
     guest = boot(mode="poweroff", extra=("--name", "named"))
     assert guest.wait(20) == 1
     assert str(own_directory) in guest.errors
+
+
+def test_console(boot, own_directory):
+    """More terminals at the serial console: output, keys, Ctrl-], signals, the machine's end."""
+    def modes(terminal):
+        return termios.tcgetattr(terminal.slave)[:4]
+
+    def attached(*args):
+        terminal = machine.Guest([machine.anykvm_path(), "console", *args], tty=True)
+        before = modes(terminal)
+        deadline = time.monotonic() + 10
+        while "Ctrl-]" not in terminal.errors and time.monotonic() < deadline:
+            terminal.pump(0.1)
+        terminal.pump(0.1)
+        assert modes(terminal) != before
+        return terminal, before
+
+    r = anykvm("console")
+    assert r.returncode == 1 and "no machine" in r.stderr
+    guest = boot(extra=("--name", "one"), script="""exec </dev/ttyS0
+stty -F /dev/ttyS0 -echo
+echo READY
+while read word; do echo "GOT $word"; [ "$word" = end ] && break; done
+""")
+    guest.expect("READY", BOOT_SECONDS)
+    first, before = attached()
+    with first:
+        first.write("hello\r")
+        first.expect("^GOT hello$", 10)
+        guest.expect("^GOT hello$", 10)
+        # beside it one without a terminal, whose last key is the escape
+        r = subprocess.run([machine.anykvm_path(), "console", "one"], input="piped\n\x1dlost\n",
+                           capture_output=True, text=True, timeout=20)
+        assert (r.returncode, r.stderr) == (0, "")
+        first.expect("^GOT piped$", 10)
+        first.write(b"\x1d")
+        assert first.wait(10) == 0
+        assert modes(first) == before
+    second, before = attached("one")
+    with second:
+        os.kill(second.process.pid, signal.SIGTERM)
+        assert second.wait(10) == -signal.SIGTERM
+        assert modes(second) == before
+    third, before = attached(str(guest.process.pid))
+    with third:
+        third.write("x" * 3000 + "\rend\r")
+        third.expect("^GOT x{3000}$", 20)
+        third.expect("Power down", 20)
+        assert third.wait(10) == 0
+        assert "closed the connection" in third.errors
+        assert modes(third) == before
+    assert guest.wait(10) == 0
+    # and nothing but that was typed
+    assert [line for _, line in guest.lines if line.startswith("GOT")] == [
+        "GOT hello", "GOT piped", f"GOT {'x' * 3000}", "GOT end"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import images
 import machine
 import pytest
+from qmp import Qmp
 
 pytestmark = pytest.mark.usefixtures("anykvm_only")
 
@@ -249,24 +250,33 @@ yes 0123456789abcdef | tr -d '\\n' | dd of=/dev/vda bs=64k count=256 iflag=fullb
 echo 3 > /proc/sys/vm/drop_caches
 dd if=/dev/vda bs=64k count=256 2>/dev/null | md5sum | sed s/^/SUM-/
 """) else (), kernel_modules=("cloud", MODULES["q35"])),
-        "console=ttyS0 anykvm.test=script", extra=["--disk", f"{small}/disk.qcow2"])
+        "console=ttyS0 anykvm.test=script", extra=["--disk", f"{small}/disk.qcow2", "--qmp",
+                                                    str(tmp_path / "qmp")])
     probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True)
     if probe.returncode:
         pytest.skip("this host lets nobody mount a small file system")
     guest = machine.Guest(["unshare", "-rm", "sh", "-c", """
 mount -t tmpfs -o size=24m none "$0" && head -c 18M /dev/zero >"$0/filler" &&
-"$1" image create "$0/disk.qcow2" 32M >/dev/null && shift && exec "$@"
+"$1" image create "$0/disk.qcow2" 32M >/dev/null && shift || exit
+(until [ -e "$0.go" ]; do sleep 0.1; done; rm "$0/filler") </dev/null >/dev/null 2>&1 &
+exec "$@"
 """, str(small), machine.anykvm_path(), *argv])
-    with guest:
+    with guest, Qmp(tmp_path / "qmp") as qmp:
         deadline = time.monotonic() + BOOT_SECONDS
         while "no space left" not in guest.errors and time.monotonic() < deadline:
             guest.pump(0.5)
         assert "the host has no space left" in guest.errors
+        data = qmp.event("BLOCK_IO_ERROR", 10)["data"]
+        assert (data["device"], data["action"], data["nospace"]) == ("disk0", "stop", True)
+        qmp.event("STOP", 10)
+        assert qmp.execute("query-status")["status"] == "io-error"
+        assert qmp.execute("query-block")[0]["io-status"] == "nospace"
         assert "WRITTEN" not in guest.text
         time.sleep(3)       # it tries again in vain
         guest.pump(0.1)
         assert "there is space again" not in guest.errors
-        os.unlink(f"/proc/{guest.process.pid}/root{small}/filler")
+        (tmp_path / "small.go").touch()
+        qmp.event("RESUME", 20)
         guest.expect("^WRITTEN", 20)
         guest.expect(f"^SUM-{md5(PATTERN * 16)}", 20)
         assert guest.wait(20) == 0

@@ -24,7 +24,7 @@ static void on_full(void *arg)
 	if (!d->full) {
 		error("%s: the host has no space left for what the guest writes; the machine "
 		      "waits until there is some", d->path);
-		d->pause(d->ctx, true);
+		d->pause(d->ctx, d, true);
 	}
 	d->full = true;
 	d->retried = false;
@@ -45,7 +45,7 @@ static void on_timer(void *arg)
 	}
 	d->full = false;
 	error("%s: there is space again; the machine goes on", d->path);
-	d->pause(d->ctx, false);
+	d->pause(d->ctx, d, false);
 }
 
 /* On whichever thread found the disk full. */
@@ -67,6 +67,7 @@ static void disk_free(void *backend)
 		timer_free(d->timer);
 	if (block_close(d->block) < 0)
 		error("%s: not everything could be written", d->path);
+	loop_forget(d->loop, d);	/* what on_stop has left there */
 	free(d->id);
 	free(d->device);
 	free(d->path);
@@ -159,7 +160,7 @@ static int open_disk(struct disk *d, struct registry *r, struct props *p)
 }
 
 struct disk *disk_open(struct registry *r, struct loop *l, const char *text,
-		       void (*pause)(void *ctx, bool on), void *ctx)
+		       void (*pause)(void *ctx, struct disk *d, bool on), void *ctx)
 {
 	struct disk *d = calloc(1, sizeof(*d));
 	struct props p;

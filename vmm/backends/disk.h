@@ -20,13 +20,15 @@ struct disk {
 	char serial[DISK_SERIAL_MAX + 1];	/* "" when the user gave none */
 	char *device;		/* what to give to --device for it; NULL: the user does that */
 
+	char *path;		/* of the image */
+	bool full;		/* pause(ctx, d, true) was called last */
+
 	/* the rest is disk.c's own */
-	char *path;
 	struct loop *loop;
 	struct timer *timer;
-	void (*pause)(void *ctx, bool on);
+	void (*pause)(void *ctx, struct disk *d, bool on);
 	void *ctx;
-	bool full, retried;
+	bool retried;
 };
 
 /*
@@ -35,10 +37,10 @@ struct disk {
  * (KIND virtio, ahci, ide, cdrom or none) and adds it to the registry; what it does not know becomes a property of the
  * device. NULL after an error line.
  *
- * When the host's disk is full, pause(ctx, true) is called on the loop's thread,
- * and pause(ctx, false) when what was held could be written; the user is told.
+ * When the host's disk is full, pause(ctx, d, true) is called on the loop's thread,
+ * and pause(ctx, d, false) when what was held could be written; the user is told.
  */
 struct disk *disk_open(struct registry *r, struct loop *l, const char *text,
-		       void (*pause)(void *ctx, bool on), void *ctx);
+		       void (*pause)(void *ctx, struct disk *d, bool on), void *ctx);
 
 #endif

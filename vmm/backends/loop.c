@@ -364,6 +364,7 @@ struct loop *loop_thread_new(const char *name)
 
 	/* signals are for the main thread */
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);	/* seccomp(2): a trapped system call, for this thread */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (l)
 		err = pthread_create(&l->thread, NULL, thread, l);

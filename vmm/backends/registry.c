@@ -108,6 +108,22 @@ void registry_release(struct registry *r, void *backend)
 			i->claimed = false;
 }
 
+static void each(const struct item *i, const char *kind,
+		 void (*fn)(void *ctx, const char *id, void *backend, bool claimed), void *ctx)
+{
+	if (!i)
+		return;
+	each(i->next, kind, fn, ctx);
+	if (!strcmp(i->kind, kind))
+		fn(ctx, i->id, i->backend, i->claimed);
+}
+
+void registry_each(const struct registry *r, const char *kind,
+		   void (*fn)(void *ctx, const char *id, void *backend, bool claimed), void *ctx)
+{
+	each(r->first, kind, fn, ctx);
+}
+
 int registry_remove(struct registry *r, const char *kind, const char *id)
 {
 	struct item **at = find(r, kind, id), *i;

@@ -30,6 +30,9 @@ void *registry_find(const struct registry *r, const char *kind, const char *id);
  */
 void *registry_claim(struct registry *r, const char *kind, const char *id);
 void registry_release(struct registry *r, void *backend);
+/* Calls fn(ctx) for every backend of a kind, the oldest first. */
+void registry_each(const struct registry *r, const char *kind,
+		   void (*fn)(void *ctx, const char *id, void *backend, bool claimed), void *ctx);
 /* Takes it out and destroys it: 0, -ENOENT, or -EBUSY while a device has it. */
 int registry_remove(struct registry *r, const char *kind, const char *id);
 

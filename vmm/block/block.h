@@ -144,6 +144,8 @@ struct block_request {
 
 /* loop: where done() is called; NULL: only block_commit and block_drain do. NULL after an error. */
 struct block_queue *block_queue_new(struct block *b, struct loop *loop, unsigned int flags);
+/* Makes ready what n queues need, for a process that is then confined. */
+void block_reserve_queues(unsigned int n);
 /* Of a queue without requests in flight. Takes NULL. */
 void block_queue_free(struct block_queue *q);
 

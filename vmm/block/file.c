@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "fdset.h"
 #include "file.h"
 
 #define VEC_MAX 1024		/* IOV_MAX */
@@ -96,7 +97,7 @@ struct file *file_open(const char *path, const struct file_options *o)
 	f->writable = o->writable;
 	f->direct = flags & O_DIRECT;
 	f->unsafe = o->cache == BLOCK_UNSAFE;
-	f->fd = open(path, flags, FILE_MODE);
+	f->fd = fdset_open(path, flags, FILE_MODE);
 	if (f->fd < 0 && errno == EINVAL && f->direct)
 		error("%s: its file system has no O_DIRECT, which this cache mode needs", path);
 	else if (f->fd < 0)

@@ -240,6 +240,11 @@ struct block_queue *block_queue_new(struct block *b, struct loop *loop, unsigned
 	return q;
 }
 
+void block_reserve_queues(unsigned int n)
+{
+	uring_reserve(n);
+}
+
 void block_queue_free(struct block_queue *q)
 {
 	if (!q)

@@ -3,11 +3,18 @@
  * io_uring(7): many transfers with one system call, and none of the wake-ups
  * that threads cost. What is in the page cache is read at once, by the call
  * that submits.
+ *
+ * A process that is to be confined makes its rings before: what a ring may be used
+ * for no filter on system calls sees, so these take transfers only, for ever
+ * (IORING_REGISTER_RESTRICTIONS), and making others is forbidden to it.
  */
 #include <errno.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "uring.h"
 
@@ -17,13 +24,20 @@
 
 struct uring {
 	struct io_uring ring;
+	bool kept;		/* comes from the reserve, and goes there */
+	struct uring *next;
 };
+
+static struct uring *reserve;	/* rings that nobody has */
+static pthread_mutex_t reserve_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Operations that are used. */
+static const int needed[] = { IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV, IORING_OP_WRITEV,
+			      IORING_OP_FSYNC };
 
 /* Operations are looked for, as seccomp filters and old kernels refuse some or all. */
 static bool complete(struct io_uring *ring)
 {
-	static const int needed[] = { IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READV,
-				      IORING_OP_WRITEV, IORING_OP_FSYNC };
 	struct io_uring_probe *p = io_uring_get_probe_ring(ring);
 	bool ok = p != NULL;
 	unsigned int i;
@@ -34,7 +48,7 @@ static bool complete(struct io_uring *ring)
 	return ok;
 }
 
-struct uring *uring_new(int eventfd)
+static struct uring *make(unsigned int flags)
 {
 	const char *off = getenv("ANYKVM_IO_URING");
 	struct uring *u;
@@ -42,13 +56,89 @@ struct uring *uring_new(int eventfd)
 	if (off && !strcmp(off, "0"))
 		return NULL;
 	u = calloc(1, sizeof(*u));
-	if (!u || io_uring_queue_init(ENTRIES, &u->ring, 0) < 0) {
+	if (!u || io_uring_queue_init(ENTRIES, &u->ring, flags) < 0) {
 		free(u);
 		return NULL;
 	}
 	/* without NODROP results could be lost, without STABLE vectors must be kept */
-	if (!(u->ring.features & IORING_FEAT_NODROP) || !complete(&u->ring) ||
-	    io_uring_register_eventfd(&u->ring, eventfd) < 0) {
+	if (u->ring.features & IORING_FEAT_NODROP && complete(&u->ring))
+		return u;
+	io_uring_queue_exit(&u->ring);
+	free(u);
+	return NULL;
+}
+
+/* --- the reserve --------------------------------------------------------------------- */
+
+static void keep(struct uring *u)
+{
+	pthread_mutex_lock(&reserve_lock);
+	u->next = reserve;
+	reserve = u;
+	pthread_mutex_unlock(&reserve_lock);
+}
+
+static struct uring *take_kept(void)
+{
+	struct uring *u;
+
+	pthread_mutex_lock(&reserve_lock);
+	u = reserve;
+	if (u)
+		reserve = u->next;
+	pthread_mutex_unlock(&reserve_lock);
+	return u;
+}
+
+/* Lets a ring do transfers, and tell of them, and nothing else: 0 or -errno. */
+static int restrict_ring(struct uring *u)
+{
+	struct io_uring_restriction r[ARRAY_SIZE(needed) + 2] = {
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_REGISTER_EVENTFD },
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_UNREGISTER_EVENTFD },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		r[i + 2].opcode = IORING_RESTRICTION_SQE_OP;
+		r[i + 2].sqe_op = (u8)needed[i];
+	}
+	/* liburing declares functions for these two that it does not have */
+	if (syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_RESTRICTIONS, r,
+		    ARRAY_SIZE(r)) < 0 ||
+	    syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+		    0) < 0)
+		return -errno;
+	return 0;
+}
+
+void uring_reserve(unsigned int n)
+{
+	for (; n; n--) {
+		struct uring *u = make(IORING_SETUP_R_DISABLED);
+
+		if (!u)
+			return;
+		if (restrict_ring(u) < 0) {
+			uring_free(u);
+			return;
+		}
+		u->kept = true;
+		keep(u);
+	}
+}
+
+/* --- rings --------------------------------------------------------------------------- */
+
+struct uring *uring_new(int eventfd)
+{
+	struct uring *u = take_kept();
+
+	if (!u)
+		u = make(0);
+	if (u && io_uring_register_eventfd(&u->ring, eventfd) < 0) {
 		uring_free(u);
 		return NULL;
 	}
@@ -59,6 +149,11 @@ void uring_free(struct uring *u)
 {
 	if (!u)
 		return;
+	if (u->kept) {
+		io_uring_unregister_eventfd(&u->ring);
+		keep(u);
+		return;
+	}
 	io_uring_queue_exit(&u->ring);
 	free(u);
 }

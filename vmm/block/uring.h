@@ -7,6 +7,9 @@
 
 struct uring;
 
+/* Makes rings that a later uring_new() takes, for a process that can then make none. */
+void uring_reserve(unsigned int n);
+
 /*
  * NULL when the host does not offer it, or $ANYKVM_IO_URING is 0. The eventfd is
  * signalled when results come, but for those that are there when uring_submit

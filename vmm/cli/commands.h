@@ -10,6 +10,9 @@ int command_image(int argc, char **argv);
 int command_ps(int argc, char **argv);
 int command_stop(int argc, char **argv);
 int command_qmp(int argc, char **argv);
+int command_console(int argc, char **argv);
+int command_completion(int argc, char **argv);
+int command_manual(int argc, char **argv);
 
 /* The help of each, on standard output. */
 void help_run(void);
@@ -19,5 +22,8 @@ void help_image(void);
 void help_ps(void);
 void help_stop(void);
 void help_qmp(void);
+void help_console(void);
+void help_completion(void);
+void help_manual(void);
 
 #endif

@@ -18,7 +18,7 @@
 #include "../../shim/shim.h"
 #include "../error.h"
 #include "commands.h"
-#include "options.h"
+#include "tables.h"
 
 #ifndef ANYKVM_LIBDIR
 #define ANYKVM_LIBDIR "/usr/local/lib"
@@ -46,8 +46,8 @@ static int set_trap(void *ctx, const char *value)
 	return 0;
 }
 
-static const struct option_def options[] = {
-	{ "--trap", "WHEN", "trap the program's system calls:\n"
+const struct option_def exec_options[] = {
+	{ "--trap", "auto|always", "trap the program's system calls:\n"
 	  "auto (default): of static programs, of those written\n"
 	  "in Go, of those for another C library than GNU's\n"
 	  "always: of every program", set_trap },
@@ -62,7 +62,7 @@ void help_exec(void)
 	       "it and for the programs that it starts, /dev/kvm is there and may be used,\n"
 	       "whether or not this host has one. PROGRAM is searched for in PATH.\n\n"
 	       "options:\n");
-	options_print(options);
+	options_print(exec_options);
 	printf("\n"
 	       "A program that uses the GNU C library gets " SHIM_NAME " preloaded\n"
 	       "and runs at full speed outside of KVM. Of any other (static, Go, musl) each\n"
@@ -209,7 +209,7 @@ int command_exec(int argc, char **argv)
 {
 	struct exec e = { NULL };
 	int own = own_arguments(argc, argv);
-	int err = options_parse(options, &e, own, argv);
+	int err = options_parse(exec_options, &e, own, argv);
 
 	if (err > 0) {
 		help_exec();

@@ -6,6 +6,7 @@
 #include "../error.h"
 #include "commands.h"
 #include "image.h"
+#include "tables.h"
 
 /* --- options ---------------------------------------------------------------------- */
 
@@ -91,42 +92,43 @@ static int set_shrink(void *ctx, const char *value)
 	return 0;
 }
 
-#define OPTION_FORMAT(what) { "--format", "FORMAT", what, set_format }
+#define OPTION_FORMAT(what) { "--format", "raw|qcow2", what, set_format }
 #define OPTION_CLUSTER { "--cluster-size", "SIZE", "of qcow2 (default: 64K)", set_cluster_size }
 #define OPTION_REFCOUNT { "--refcount-bits", "N", "of qcow2 (default: 16)", set_refcount_bits }
 #define OPTION_FORCE { "--force", NULL, "write over a file that is there", set_force }
 #define OPTION_END { NULL, NULL, NULL, NULL }
 
-static const struct option_def create_options[] = {
+const struct option_def image_create_options[] = {
 	OPTION_FORMAT("qcow2 or raw (default: raw for *.raw and *.img,\nelse qcow2)"),
 	{ "--backing", "FILE", "the image that shows through where nothing was\n"
 	  "written; a relative name begins at the new image", set_backing },
-	{ "--backing-format", "FORMAT", "its format (default: as it looks)", set_backing_format },
+	{ "--backing-format", "raw|qcow2", "its format (default: as it looks)",
+	  set_backing_format },
 	OPTION_CLUSTER, OPTION_REFCOUNT, OPTION_FORCE, OPTION_END
 };
 
-static const struct option_def convert_options[] = {
+const struct option_def image_convert_options[] = {
 	OPTION_FORMAT("of the new image (default: as for create)"),
-	{ "--from", "FORMAT", "of the old image (default: as it looks)", set_from },
+	{ "--from", "raw|qcow2", "of the old image (default: as it looks)", set_from },
 	OPTION_CLUSTER, OPTION_REFCOUNT, OPTION_FORCE, OPTION_END
 };
 
-static const struct option_def resize_options[] = {
+const struct option_def image_resize_options[] = {
 	OPTION_FORMAT("qcow2 or raw (default: as it looks)"),
 	{ "--shrink", NULL, "allow a smaller size, which cuts off data", set_shrink },
 	OPTION_END
 };
 
-static const struct option_def info_options[] = {
+const struct option_def image_info_options[] = {
 	OPTION_FORMAT("qcow2 or raw (default: as it looks)"),
 	{ "--chain", NULL, "tell of its backing files, too", set_chain },
 	{ "--json", NULL, "in JSON, with the names that qemu-img uses", set_json },
 	OPTION_END
 };
 
-static const struct option_def check_options[] = {
+const struct option_def image_check_options[] = {
 	OPTION_FORMAT("qcow2 (default: as it looks)"),
-	{ "--repair", "WHAT", "leaks: give back space that is lost\n"
+	{ "--repair", "leaks|all", "leaks: give back space that is lost\n"
 	  "all: correct reference counts, too", set_repair },
 	OPTION_END
 };
@@ -140,17 +142,17 @@ static const struct image_command {
 	int (*run)(const struct image_args *a);
 	const char *more;
 } commands[] = {
-	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G", create_options,
-	  1, 2, image_command_create, "SIZE may be left out when there is a backing file.\n" },
-	{ "info", "FILE", "tell what an image is", info_options, 1, 1, image_command_info, "" },
+	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G",
+	  image_create_options, 1, 2, image_command_create, "SIZE may be left out when there is a backing file.\n" },
+	{ "info", "FILE", "tell what an image is", image_info_options, 1, 1, image_command_info, "" },
 	{ "convert", "FILE NEW", "copy an image, into another format if need be",
-	  convert_options, 2, 2, image_command_convert,
+	  image_convert_options, 2, 2, image_command_convert,
 	  "The new image needs no backing file and has no internal snapshots.\n" },
-	{ "check", "FILE", "compare an image with its own reference counts", check_options, 1, 1,
+	{ "check", "FILE", "compare an image with its own reference counts", image_check_options, 1, 1,
 	  image_command_check,
 	  "exit status: 0 nothing is wrong, 3 space is lost, 4 there are errors,\n"
 	  "1 it could not be checked. What was repaired does not count.\n" },
-	{ "resize", "FILE [+]SIZE", "make a disk larger or smaller", resize_options, 2, 2,
+	{ "resize", "FILE [+]SIZE", "make a disk larger or smaller", image_resize_options, 2, 2,
 	  image_command_resize, "The guest has to make use of the new size itself.\n" },
 };
 

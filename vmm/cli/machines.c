@@ -30,6 +30,17 @@ static void socket_path(char path[2 * PATH_MAX], const char *name)
 	snprintf(path, 2 * PATH_MAX, "%s/%s" ADDRESS_SUFFIX, dir, name);
 }
 
+/* Where another user could put sockets nobody is asked: 0, or -1 after an error line. */
+static int check_dir(void)
+{
+	char dir[PATH_MAX];
+
+	address_dir(dir);
+	if (address_check_dir(dir) == -EPERM)
+		return error("%s is not a directory of this user alone", dir);
+	return 0;
+}
+
 static int is_socket(const struct dirent *d)
 {
 	size_t len = strlen(d->d_name), suffix = sizeof(ADDRESS_SUFFIX) - 1;
@@ -65,6 +76,8 @@ int machines_each(void (*fn)(void *ctx, const char *name, struct client_qmp *c),
 	char dir[PATH_MAX];
 	int i, n;
 
+	if (check_dir() < 0)
+		return -1;
 	address_dir(dir);
 	n = scandir(dir, &list, is_socket, alphasort);
 	if (n < 0)
@@ -101,6 +114,8 @@ int machines_open(struct client_qmp *c, const char *name, u64 timeout_ns)
 	} else if (!address_name_ok(name)) {
 		return error("'%s' is neither a machine's name nor a process id", name);
 	}
+	if (check_dir() < 0)
+		return -1;
 	socket_path(path, name);
 	err = client_open(c, path, monotonic_ns() + timeout_ns);
 	if (err == -ENOENT || err == -ECONNREFUSED)

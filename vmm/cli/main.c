@@ -12,6 +12,7 @@
 #include "../error.h"
 #include "commands.h"
 #include "options.h"
+#include "tables.h"
 
 #ifndef ANYKVM_VERSION
 #define ANYKVM_VERSION "unknown"
@@ -22,14 +23,19 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	void (*help)(void);
 } commands[] = {
-	{ "run", "boot a kernel in a virtual machine", command_run, help_run },
+	{ "run", "run a virtual machine: from a disk image, or a kernel", command_run, help_run },
 	{ "exec", "run a program that uses /dev/kvm, such as QEMU", command_exec, help_exec },
 	{ "image", "make, convert, check and resize disk images", command_image, help_image },
 	{ "ps", "list the running machines", command_ps, help_ps },
 	{ "stop", "shut a running machine down", command_stop, help_stop },
+	{ "console", "connect this terminal to a running machine", command_console, help_console },
 	{ "qmp", "have a running machine execute a QMP command", command_qmp, help_qmp },
 	{ "info", "tell what this host offers and which engine would be used", command_info,
 	  help_info },
+	{ "completion", "print the rules by which a shell completes command lines",
+	  command_completion, help_completion },
+	{ "manual", "make a page of the manual, for building anykvm", command_manual,
+	  help_manual },
 };
 
 static const struct command *find(const char *name)
@@ -42,6 +48,18 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+const char *command_summary(const char *name)
+{
+	const struct command *c = find(name);
+
+	return c ? c->summary : NULL;
+}
+
+const char *command_name(unsigned int n)
+{
+	return n < ARRAY_SIZE(commands) ? commands[n].name : NULL;
+}
+
 static void print_help(void)
 {
 	unsigned int i;
@@ -49,8 +67,8 @@ static void print_help(void)
 	printf("anykvm " ANYKVM_VERSION ": virtual machines on any x86-64 Linux host\n\n"
 	       "usage: anykvm COMMAND [OPTION]...\n\ncommands:\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
-	printf("  %-8s %s\n", "help", "show the help of a command: anykvm help run");
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	printf("  %-10s %s\n", "help", "show the help of a command: anykvm help run");
 	printf("\noptions:\n"
 	       "  --help     show this help\n"
 	       "  --version  show the version\n");

@@ -65,34 +65,53 @@ static const struct option_def *find(const struct option_def *table, const char 
 	return NULL;
 }
 
-int options_parse(const struct option_def *table, void *ctx, int argc, char **argv)
+/* One option, whose value may be the next argument: how many were taken, or -1 after an error. */
+static int take_option(const struct option_def *table, void *ctx, int argc, char **argv)
 {
-	int i;
+	const char *arg = argv[0], *value = strchr(arg, '=');
+	size_t len = value ? (size_t)(value - arg) : strlen(arg);
+	const struct option_def *o = find(table, arg, len);
+	int n = 1;
 
-	for (i = 0; i < argc; i++) {
-		const char *arg = argv[i], *value = strchr(arg, '=');
-		size_t len = value ? (size_t)(value - arg) : strlen(arg);
-		const struct option_def *o = find(table, arg, len);
+	if (!o && arg[0] != '-')
+		return error("unexpected argument '%s' (try --help)", arg);
+	if (!o)
+		return error("unknown option '%.*s' (try --help)", (int)len, arg);
+	if (!o->arg && value)
+		return error("option %s takes no value", o->name);
+	if (value)
+		value++;
+	else if (o->arg && argc == 1)
+		return error("option %s needs a value (%s)", o->name, o->arg);
+	else if (o->arg)
+		value = argv[n++];
+	return o->set(ctx, value) < 0 ? -1 : n;
+}
 
-		if (!strcmp(arg, "--help") || !strcmp(arg, "-h"))
+int options_parse_mixed(const struct option_def *table, void *ctx, int argc, char **argv,
+			int (*other)(void *ctx, const char *word))
+{
+	int i, n;
+
+	for (i = 0; i < argc; i += n) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
 			return 1;
-		if (!o && arg[0] != '-')
-			return error("unexpected argument '%s' (try --help)", arg);
-		if (!o)
-			return error("unknown option '%.*s' (try --help)", (int)len, arg);
-		if (!o->arg && value)
-			return error("option %s takes no value", o->name);
-		if (value)
-			value++;
-		else if (o->arg && ++i == argc)
-			return error("option %s needs a value (%s)", o->name, o->arg);
-		else if (o->arg)
-			value = argv[i];
-		if (o->set(ctx, value) < 0)
+		if (other && argv[i][0] != '-')
+			n = other(ctx, argv[i]) < 0 ? -1 : 1;
+		else
+			n = take_option(table, ctx, argc - i, argv + i);
+		if (n < 0)
 			return -1;
 	}
 	return 0;
 }
+
+int options_parse(const struct option_def *table, void *ctx, int argc, char **argv)
+{
+	return options_parse_mixed(table, ctx, argc, argv, NULL);
+}
+
+/* --- help ---------------------------------------------------------------------------- */
 
 static void print_help_text(const char *text)
 {

@@ -24,6 +24,20 @@ struct option_def {
  */
 int options_parse(const struct option_def *table, void *ctx, int argc, char **argv);
 
+/*
+ * The same with words between the options: other(ctx, word) takes each of them.
+ */
+int options_parse_mixed(const struct option_def *table, void *ctx, int argc, char **argv,
+			int (*other)(void *ctx, const char *word));
+
+/*
+ * Takes options from a file: a line each, NAME or NAME VALUE, where NAME is the
+ * option's without its dashes and VALUE all that follows, but blanks at its end.
+ * Empty lines and those that begin with "#" are passed over. What the values
+ * are noted as stays until the process ends. 0, or -1 after an error line.
+ */
+int options_file(const struct option_def *table, void *ctx, const char *path);
+
 /* The lines of the table on standard output. */
 void options_print(const struct option_def *table);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../backends/audio.h"
+#include "../backends/console_tap.h"
 #include "../backends/disk.h"
 #include "../backends/input.h"
 #include "../backends/net/net.h"
@@ -24,16 +25,24 @@
 #include "../machine/probe.h"
 #include "../machine/stats.h"
 #include "../machine/trace.h"
+#include "../sandbox/sandbox.h"
 #include "commands.h"
-#include "options.h"
+#include "tables.h"
 
 #define DEFAULT_MEMORY (512 * MIB)
 #define DEFAULT_CMDLINE "console=ttyS0"
+#ifdef ANYKVM_SANDBOX_OFF
+#define DEFAULT_SANDBOX "off"
+#else
+#define DEFAULT_SANDBOX "on"
+#endif
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
 #define CDROMS_MAX 6
 #define NETS_MAX 16
+#define QUEUES_OF_DISK 4		/* as many as virtio-blk takes by itself */
+#define SPARE_QUEUES 4		/* for disks that come later */
 
 enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 
@@ -54,6 +63,7 @@ struct run {
 	unsigned int nnets;
 	bool no_net;
 	const char *audio;		/* or NULL */
+	bool no_sandbox, allows;
 
 	struct control_config control_config;
 
@@ -63,6 +73,7 @@ struct run {
 	struct input *input;
 	struct signals *signals;
 	struct terminal *terminal;
+	struct console_tap *console;	/* between the serial port and the terminal */
 	struct control *control;
 	struct timer *sampler;
 	struct timer *refreshed;	/* runs when the statistics are wanted */
@@ -233,6 +244,22 @@ static int set_qmp(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_sandbox(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "on") && strcmp(value, "off"))
+		return error("--sandbox takes on or off, not '%s'", value);
+	r->no_sandbox = !strcmp(value, "off");
+	return 0;
+}
+
+static int set_allow(void *ctx, const char *value)
+{
+	((struct run *)ctx)->allows = true;
+	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE | SANDBOX_TREE);
+}
+
 static int set_stats(void *ctx, const char *value)
 {
 	(void)value;
@@ -250,11 +277,18 @@ static int set_trace(void *ctx, const char *value)
 	return 0;
 }
 
-static const struct option_def options[] = {
+static int set_config(void *ctx, const char *value)
+{
+	return options_file(run_options, ctx, value);
+}
+
+const struct option_def run_options[] = {
+	{ "--config", "FILE", "options of a file: a line each, without the dashes, as in\n"
+	  "memory 2G; lines that begin with # are remarks", set_config },
 	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
 	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
 	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE ")", set_append },
-	{ "--machine", "TYPE", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
+	{ "--machine", "q35|pc|micro", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
 	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
 	  set_machine },
 	{ "--disk", "FILE[,K=V]...", "a disk image, raw or qcow2:\n"
@@ -279,11 +313,16 @@ static const struct option_def options[] = {
 	  set_firmware },
 	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
-	{ "--engine", "ENGINE", "auto (default): /dev/kvm if it serves, else soft\n"
+	{ "--engine", "auto|soft|kvm", "auto (default): /dev/kvm if it serves, else soft\n"
 	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
 	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
 	  set_name },
 	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
+	{ "--sandbox", "on|off", "on: before the guest starts, give up all rights that the\n"
+	  "machine does not need; files are opened only if named here\n"
+	  "(default: " DEFAULT_SANDBOX ")", set_sandbox },
+	{ "--allow", "PATH", "a file, or a folder with all below it, that the machine may\n"
+	  "open while it runs: images for blockdev-add, screenshots", set_allow },
 	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
 	{ "--debug-port", NULL, "print what the guest writes to ports 0x402 and 0xe9",
 	  set_debug_port },
@@ -302,7 +341,7 @@ void help_run(void)
 	       "Ctrl-A x ends the machine, Ctrl-A h lists what else there is. The guest's\n"
 	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
 	       "options:\n");
-	options_print(options);
+	options_print(run_options);
 }
 
 /* True when the user asked for the list of devices, which it prints. */
@@ -406,12 +445,12 @@ static void on_refreshed(void *ctx)
 }
 
 /* A disk of the host is full, or no longer. */
-static void on_full_disk(void *ctx, bool full)
+static void on_full_disk(void *ctx, struct disk *d, bool full)
 {
 	struct run *r = ctx;
 
 	if (r->control)
-		control_full_disk(r->control, full);
+		control_full_disk(r->control, d, full);
 }
 
 static void on_watchdog(void *ctx, const char *action)
@@ -429,7 +468,7 @@ static enum machine_end run_once(struct run *r)
 {
 	enum machine_end end = MACHINE_FAILED;
 
-	r->machine = machine_new(&r->kvm, &r->config, r->loop, terminal_chardev(r->terminal));
+	r->machine = machine_new(&r->kvm, &r->config, r->loop, console_tap_chardev(r->console));
 	if (!r->machine)
 		return end;
 	control_start(r->control, r->machine);
@@ -535,6 +574,8 @@ static int set_up(struct run *r)
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
 		return -1;
+	r->control_config.machine = &r->config;
+	r->control_config.backends = r->backends;
 	r->control = control_new(r->loop, &r->control_config);
 	if (!r->control)
 		return -1;
@@ -543,6 +584,11 @@ static int set_up(struct run *r)
 		return error("cannot create a timer");
 	r->terminal = terminal_new(r->loop, &ops);
 	if (!r->terminal)
+		return -1;
+	r->console = console_tap_new(terminal_chardev(r->terminal));
+	if (!r->console)
+		return error("out of memory");
+	if (control_console(r->control, r->console) < 0)
 		return -1;
 	if (trace_samples(r->config.trace)) {
 		r->sampler = timer_new(r->loop, on_sample, r);
@@ -553,12 +599,30 @@ static int set_up(struct run *r)
 	return 0;
 }
 
+/* From here on only what a running machine needs. */
+static int enter_sandbox(struct run *r)
+{
+	const struct boot_config *b = &r->config.boot;
+	unsigned int queues = b->cpus < QUEUES_OF_DISK ? b->cpus : QUEUES_OF_DISK;
+
+	if (r->no_sandbox)
+		return 0;
+	/* they are read again at each reset */
+	if ((b->kernel && sandbox_allow(b->kernel, SANDBOX_READ) < 0) ||
+	    (b->initrd && sandbox_allow(b->initrd, SANDBOX_READ) < 0) ||
+	    (r->kvm.engine == KVM_ENGINE_KERNEL && sandbox_need(SANDBOX_KVM, "/dev/kvm") < 0))
+		return -1;
+	block_reserve_queues(r->ndisks * queues + (r->allows ? SPARE_QUEUES : 0));
+	return sandbox_enter(terminal_restore);
+}
+
 static void tear_down(struct run *r)
 {
 	while (r->ncdroms)
 		free(r->cdrom[--r->ncdroms]);
-	terminal_free(r->terminal);
 	control_free(r->control);
+	console_tap_free(r->console);
+	terminal_free(r->terminal);
 	trace_finish(r->config.trace);
 	timer_free(r->sampler);
 	timer_free(r->refreshed);
@@ -571,13 +635,11 @@ static void tear_down(struct run *r)
 	loop_free(r->loop);
 }
 
-/* What comes before the options are disks. */
-static int take_disks(struct run *r, int *argc, char ***argv)
+/* Without anything that a system could come from the firmware would wait for ever. */
+static bool nothing_to_boot(const struct run *r)
 {
-	for (; *argc && (*argv)[0][0] != '-'; (*argc)--, (*argv)++)
-		if (set_disk(r, (*argv)[0]) < 0)
-			return -1;
-	return 0;
+	return !r->config.boot.kernel && !r->ndisks && !r->config.ndevices &&
+	       !r->firmware_option && !r->config.debug_port && !r->no_net;
 }
 
 int command_run(int argc, char **argv)
@@ -588,14 +650,13 @@ int command_run(int argc, char **argv)
 			.memory = DEFAULT_MEMORY,
 			.type = &machine_q35,
 		},
+		.no_sandbox = !strcmp(DEFAULT_SANDBOX, "off"),
 		.kvm = { .fd = -1 },
 		.firmware = { .vars_fd = -1 },
 		.status = 1,
 	};
-	int err = take_disks(&r, &argc, &argv);
+	int err = options_parse_mixed(run_options, &r, argc, argv, set_disk);
 
-	if (!err)
-		err = options_parse(options, &r, argc, argv);
 	if (err > 0) {
 		help_run();
 		return 0;
@@ -604,6 +665,9 @@ int command_run(int argc, char **argv)
 		return EXIT_USAGE;
 	if (list_devices(&r))
 		return 0;
+	if (nothing_to_boot(&r))
+		return error("there is nothing to boot from: name a disk image, or a --kernel "
+			     "(try --help)"), EXIT_USAGE;
 	if (r.config.boot.kernel && r.firmware_option)
 		return error("--kernel starts without firmware: --firmware is of no use"),
 		       EXIT_USAGE;
@@ -611,7 +675,7 @@ int command_run(int argc, char **argv)
 		return error("--initrd needs --kernel"), EXIT_USAGE;
 	if (r.no_net && r.nnets)
 		return error("--net none is of no use with another --net"), EXIT_USAGE;
-	if (set_up(&r) == 0)
+	if (set_up(&r) == 0 && enter_sandbox(&r) == 0)
 		run_machine(&r);
 	tear_down(&r);
 	return r.status;

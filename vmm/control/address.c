@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../sandbox/policy.h"
 #include "address.h"
 
 #define BACKLOG 64
@@ -51,6 +52,15 @@ void address_dir(char dir[PATH_MAX])
 	    snprintf(dir, PATH_MAX, "%s/anykvm", base) < PATH_MAX)
 		return;
 	snprintf(dir, PATH_MAX, "/tmp/anykvm-%u", (unsigned int)geteuid());
+}
+
+int address_check_dir(const char *dir)
+{
+	struct stat st;
+
+	if (lstat(dir, &st) < 0)
+		return -errno;
+	return own_dir(dir, 077) ? 0 : -EPERM;
 }
 
 int address_make_dir(const char *dir)
@@ -168,6 +178,16 @@ static int listen_locked(const char *path, struct stat *made)
 	return err;
 }
 
+/* For address_remove, which may come from within the sandbox. */
+static void allow_removal(const char *path)
+{
+	char copy[PATH_MAX];
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	sandbox_allow(dirname(copy), SANDBOX_READ);
+	sandbox_allow(path, SANDBOX_READ | SANDBOX_REMOVE);
+}
+
 int address_listen(const char *path, struct stat *made)
 {
 	int lock = lock_dir(path), fd = listen_locked(path, made);
@@ -182,6 +202,7 @@ int address_listen(const char *path, struct stat *made)
 		return error("%s exists and is not a socket", path);
 	if (fd < 0)
 		return error("cannot make the socket %s: %s", path, strerror(-fd));
+	allow_removal(path);
 	return fd;
 }
 

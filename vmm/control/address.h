@@ -18,6 +18,8 @@
 bool address_name_ok(const char *name);
 /* The directory of this user's machines. */
 void address_dir(char dir[PATH_MAX]);
+/* Whether it is there and this user's alone: 0 or -errno. */
+int address_check_dir(const char *dir);
 /* Makes it, for this user alone: 0, or -1 after an error line. */
 int address_make_dir(const char *dir);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "../backends/loop.h"
+#include "../error.h"
 #include "address.h"
 #include "client.h"
 
@@ -123,6 +125,48 @@ json_t *client_execute(struct client_qmp *c, const char *command, json_t *argume
 		*err = send_all(c, "\n", 1, deadline);
 	free(text);
 	return *err < 0 ? NULL : next_with(c, "return", deadline, err);
+}
+
+/* The first byte brings the descriptor. */
+static int send_with(struct client_qmp *c, const char *text, int fd, u64 deadline)
+{
+	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
+	struct iovec iov = { (char *)text, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+			    .msg_controllen = sizeof(room) };
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+	int err = wait_for(c->fd, POLLOUT, deadline);
+
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+	if (err < 0)
+		return err;
+	if (sendmsg(c->fd, &m, MSG_NOSIGNAL) != 1)
+		return -errno;
+	return send_all(c, text + 1, strlen(text + 1), deadline);
+}
+
+int client_pass_file(struct client_qmp *c, const char *machine, int fd, char name[32],
+		     u64 deadline)
+{
+	int err = send_with(c, "{\"execute\": \"add-fd\"}\n", fd, deadline);
+	json_t *answer = err < 0 ? NULL : next_with(c, "return", deadline, &err);
+	json_t *id = json_object_get(json_object_get(answer, "return"), "fdset-id");
+	const char *why = json_string_value(json_object_get(json_object_get(answer, "error"),
+							    "desc"));
+
+	if (!answer)
+		error("the machine %s does not answer: %s", machine, strerror(-err));
+	else if (!json_is_integer(id))
+		error("the machine %s does not take the file: %s", machine,
+		      why ? why : "the machine answers an error");
+	else
+		snprintf(name, 32, "/dev/fdset/%d", (int)json_integer_value(id));
+	err = json_is_integer(id) ? 0 : -1;
+	json_decref(answer);
+	return err;
 }
 
 int client_open(struct client_qmp *c, const char *path, u64 deadline)

@@ -30,6 +30,13 @@ void client_close(struct client_qmp *c);
 json_t *client_execute(struct client_qmp *c, const char *command, json_t *arguments,
 		       u64 deadline, int *err);
 
+/*
+ * Passes an open file to the machine, under the name that is written to name: 0, or -1
+ * after an error line. machine is what the user calls it.
+ */
+int client_pass_file(struct client_qmp *c, const char *machine, int fd, char name[32],
+		     u64 deadline);
+
 /* True once the machine's process has ended, which is waited for until the deadline. */
 bool client_wait_end(struct client_qmp *c, u64 deadline);
 

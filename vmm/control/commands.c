@@ -27,6 +27,17 @@ void *qmp_fail(struct qmp_error *e, const char *fmt, ...)
 	return NULL;
 }
 
+const char *qmp_string(json_t *arguments, const char *name, bool needed, struct qmp_error *e)
+{
+	json_t *value = json_object_get(arguments, name);
+
+	if (json_is_string(value))
+		return json_string_value(value);
+	if (value)
+		return qmp_fail(e, "parameter '%s' must be a string", name);
+	return needed ? qmp_fail(e, "parameter '%s' is missing", name) : NULL;
+}
+
 json_t *commands_version(void)
 {
 	int major = 0, minor = 0, micro = 0;
@@ -117,25 +128,56 @@ static const struct qmp_command commands[] = {
 	{ "system_powerdown", NULL, system_powerdown },
 	{ "system_reset", NULL, system_reset },
 	{ "quit", NULL, quit },
+	{ NULL, NULL, NULL },
 };
+
+static void list(json_t *all, const struct qmp_command *c)
+{
+	for (; c && c->name; c++)
+		json_array_append_new(all, json_pack("{s:s}", "name", c->name));
+}
 
 static json_t *query_commands(struct qmp *q, json_t *arguments, struct qmp_error *e)
 {
-	json_t *list = json_array();
+	json_t *all = json_array();
 	unsigned int i;
 
-	(void)q, (void)arguments, (void)e;
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		json_array_append_new(list, json_pack("{s:s}", "name", commands[i].name));
-	return list;
+	(void)arguments, (void)e;
+	list(all, commands);
+	for (i = 0; i < QMP_TABLES; i++)
+		list(all, q->ops->more[i]);
+	return all;
 }
 
-const struct qmp_command *commands_find(const char *name)
+static const struct qmp_command *find(const struct qmp_command *c, const char *name)
 {
+	for (; c && c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+const struct qmp_command *commands_find(const struct qmp_ops *ops, const char *name)
+{
+	const struct qmp_command *c = find(commands, name);
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(commands[i].name, name))
-			return &commands[i];
-	return NULL;
+	for (i = 0; !c && i < QMP_TABLES; i++)
+		c = find(ops->more[i], name);
+	return c;
+}
+
+bool commands_takes(const struct qmp_command *c, const char *argument)
+{
+	size_t len = strlen(argument);
+	const char *p = c->arguments;
+
+	if (!p || !strcmp(p, "*"))
+		return p;
+	for (; p; p = strchr(p, ',')) {
+		p += *p == ',';
+		if (strcspn(p, ",") == len && !strncmp(p, argument, len))
+			return true;
+	}
+	return false;
 }

@@ -10,19 +10,7 @@
 
 #include "../error.h"
 #include "address.h"
-#include "control.h"
-#include "server.h"
-
-struct control {
-	struct qmp_ops ops;
-	struct server *server;
-	struct machine *machine;	/* NULL between two */
-	bool stopped, full;
-	bool paused;			/* what the machine and the clients know of these */
-	bool reset;			/* a client asked for it */
-	bool quit;
-	char name[24];			/* the process id */
-};
+#include "state.h"
 
 /* --- commands ------------------------------------------------------------------------- */
 
@@ -93,6 +81,36 @@ static void quit(void *ctx)
 	machine_set_end(c->machine, MACHINE_QUIT);
 }
 
+/* The connection is a stream of characters after the answer. */
+static json_t *console_attach(struct qmp *q, json_t *arguments, struct qmp_error *e)
+{
+	(void)arguments;
+	if (!control_of(q)->console)
+		return qmp_fail(e, "the machine has no console");
+	q->stream = true;
+	return json_object();
+}
+
+static const struct qmp_command commands[] = {
+	{ "device_add", "*", control_device_add },
+	{ "device_del", "id", control_device_del },
+	{ "blockdev-add", "driver,node-name,file,filename,cache,read-only",
+	  control_blockdev_add },
+	{ "blockdev-del", "node-name", control_blockdev_del },
+	{ "add-fd", "opaque", control_add_fd },
+	{ "remove-fd", "fdset-id,fd", control_remove_fd },
+	{ "query-fdsets", NULL, control_query_fdsets },
+	{ "netdev_add", "*", control_netdev_add },
+	{ "netdev_del", "id", control_netdev_del },
+	{ "x-console-attach", NULL, console_attach },
+	{ "query-block", NULL, control_query_block },
+	{ "query-pci", NULL, control_query_pci },
+	{ "query-cpus-fast", NULL, control_query_cpus },
+	{ "query-kvm", NULL, control_query_kvm },
+	{ "query-memory-size-summary", NULL, control_query_memory },
+	{ NULL, NULL, NULL },
+};
+
 /* --- what happens to the machine ---------------------------------------------------------- */
 
 void control_start(struct control *c, struct machine *m)
@@ -116,12 +134,20 @@ void control_end(struct control *c, enum machine_end why, bool again, bool signa
 	else if (why == MACHINE_QUIT)
 		reason = c->quit ? "host-qmp-quit" : "host-ui";
 	c->machine = NULL;
+	if (again)
+		control_devices_settle(c);
 	server_event(c->server, again ? "RESET" : "SHUTDOWN", reason);
 }
 
-void control_full_disk(struct control *c, bool full)
+void control_full_disk(struct control *c, const struct disk *d, bool full)
 {
-	c->full = full;
+	if (d && full)
+		server_event_data(c->server, "BLOCK_IO_ERROR",
+				  json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "device", d->id,
+					    "node-name", d->id, "operation", "write", "action",
+					    "stop", "nospace", 1, "reason",
+					    "No space left on device"));
+	c->full += full ? 1u : -1u;
 	update(c);
 }
 
@@ -155,7 +181,12 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 		error("out of memory");
 		return NULL;
 	}
-	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c };
+	c->loop = l;
+	c->config = *config;
+	c->ops = (struct qmp_ops){ status, stop, cont, powerdown, reset, quit, config->name, c,
+				   { commands } };
+	config->machine->on_removed = control_device_gone;
+	config->machine->on_removed_ctx = c;
 	c->server = server_new(l, &c->ops);
 	if (!c->server)
 		error("out of memory");
@@ -166,10 +197,22 @@ struct control *control_new(struct loop *l, const struct control_config *config)
 	return NULL;
 }
 
+int control_console(struct control *c, struct console_tap *console)
+{
+	c->console = console;
+	return server_console(c->server, console);
+}
+
 void control_free(struct control *c)
 {
+	struct plugged *p;
+
 	if (!c)
 		return;
 	server_free(c->server);
+	while ((p = c->plugged)) {
+		c->plugged = p->next;
+		free(p);
+	}
 	free(c);
 }

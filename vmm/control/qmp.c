@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * QMP's conversation: the greeting, the negotiation of capabilities (there are
- * none to choose), the dispatch of commands, and errors in QMP's classes
- * "GenericError" and "CommandNotFound". Follows the QEMU Machine Protocol
+ * none to choose), the dispatch of commands, and errors in QMP's classes.
+ * Follows the QEMU Machine Protocol
  * Specification (docs/interop/qmp-spec in QEMU).
  */
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../error.h"
 #include "commands.h"
 
 void qmp_send(struct qmp *q, json_t *value)
@@ -24,7 +25,7 @@ void qmp_send(struct qmp *q, json_t *value)
 	free(text);
 }
 
-json_t *qmp_event(const char *name, const char *reason)
+json_t *qmp_event_data(const char *name, json_t *data)
 {
 	struct timespec now;
 	json_t *event;
@@ -33,10 +34,17 @@ json_t *qmp_event(const char *name, const char *reason)
 	event = json_pack("{s:{s:I, s:I}, s:s}", "timestamp",
 			  "seconds", (json_int_t)now.tv_sec,
 			  "microseconds", (json_int_t)(now.tv_nsec / 1000), "event", name);
-	if (event && reason)
-		json_object_set_new(event, "data", json_pack("{s:b, s:s}", "guest",
-				    !strncmp(reason, "guest", 5), "reason", reason));
+	if (data && (!event || json_object_set_new(event, "data", data) < 0)) {
+		json_decref(event);
+		return NULL;
+	}
 	return event;
+}
+
+json_t *qmp_event(const char *name, const char *reason)
+{
+	return qmp_event_data(name, reason ? json_pack("{s:b, s:s}", "guest",
+			      !strncmp(reason, "guest", 5), "reason", reason) : NULL);
 }
 
 void qmp_greet(struct qmp *q)
@@ -47,9 +55,10 @@ void qmp_greet(struct qmp *q)
 
 static void send_error(struct qmp *q, json_t *id, const struct qmp_error *e)
 {
-	json_t *answer = json_pack("{s:{s:s, s:s}}", "error", "class",
-				   e->not_found ? "CommandNotFound" : "GenericError",
-				   "desc", e->desc);
+	const char *note = error_note();
+	json_t *answer = json_pack("{s:{s:s, s:s++}}", "error", "class",
+				   e->class ? e->class : "GenericError",
+				   "desc", e->desc, note ? ": " : "", note ? note : "");
 
 	if (answer && id)
 		json_object_set(answer, "id", id);
@@ -84,24 +93,27 @@ static json_t *execute(struct qmp *q, json_t *request, struct qmp_error *e)
 	const struct qmp_command *c;
 	json_t *arguments;
 	const char *name, *key;
+	bool misplaced;
 	void *at;
 
 	if (!check_members(request, e))
 		return NULL;
 	name = json_string_value(json_object_get(request, "execute"));
 	arguments = json_object_get(request, "arguments");
-	c = commands_find(name);
-	e->not_found = !c || (strcmp(name, "qmp_capabilities") == 0) == q->ready;
+	c = commands_find(q->ops, name);
+	misplaced = (strcmp(name, "qmp_capabilities") == 0) == q->ready;
+	if (!c || misplaced)
+		e->class = "CommandNotFound";
 	if (!c)
 		return qmp_fail(e, "there is no command '%.64s'", name);
-	if (e->not_found && q->ready)
+	if (misplaced && q->ready)
 		return qmp_fail(e, "the capabilities are negotiated already");
-	if (e->not_found)
+	if (misplaced)
 		return qmp_fail(e, "the capabilities are not negotiated: qmp_capabilities is first");
 	at = json_object_iter(arguments);
 	for (; at; at = json_object_iter_next(arguments, at)) {
 		key = json_object_iter_key(at);
-		if (!c->argument || strcmp(key, c->argument))
+		if (!commands_takes(c, key))
 			return qmp_fail(e, "parameter '%.64s' is not expected", key);
 	}
 	return c->run(q, arguments, e);
@@ -143,29 +155,35 @@ static void take_value(struct qmp *q)
 	json_decref(request);
 }
 
-void qmp_input(struct qmp *q, const char *p, size_t n)
+size_t qmp_step(struct qmp *q, const char *p, size_t n)
 {
 	struct qmp_error e = { 0 };
 	size_t taken = 0;
 
-	for (; n; p += taken, n -= taken) {
-		e.desc[0] = 0;
-		switch (frame_feed(&q->frame, p, n, &taken)) {
-		case FRAME_MORE:
-			return;
-		case FRAME_VALUE:
-			take_value(q);
-			continue;
-		case FRAME_BAD:
-			qmp_fail(&e, "this is no JSON object");
-			break;
-		case FRAME_DEEP:
-			qmp_fail(&e, "the command is nested too deep: at most %d", FRAME_DEPTH);
-			break;
-		case FRAME_LONG:
-			qmp_fail(&e, "the command is too long: at most %d bytes", FRAME_MAX);
-			break;
-		}
-		send_error(q, NULL, &e);
+	switch (frame_feed(&q->frame, p, n, &taken)) {
+	case FRAME_MORE:
+		return taken;
+	case FRAME_VALUE:
+		take_value(q);
+		return taken;
+	case FRAME_BAD:
+		qmp_fail(&e, "this is no JSON object");
+		break;
+	case FRAME_DEEP:
+		qmp_fail(&e, "the command is nested too deep: at most %d", FRAME_DEPTH);
+		break;
+	case FRAME_LONG:
+		qmp_fail(&e, "the command is too long: at most %d bytes", FRAME_MAX);
+		break;
 	}
+	send_error(q, NULL, &e);
+	return taken;
+}
+
+void qmp_input(struct qmp *q, const char *p, size_t n)
+{
+	size_t taken;
+
+	for (; n; p += taken, n -= taken)
+		taken = qmp_step(q, p, n);
 }

@@ -11,6 +11,10 @@
 
 #include "frame.h"
 
+struct qmp_command;
+
+#define QMP_TABLES 4
+
 /* What the commands do. */
 struct qmp_ops {
 	/* "running", "paused" or "io-error" */
@@ -22,6 +26,8 @@ struct qmp_ops {
 	void (*quit)(void *ctx);
 	const char *name;	/* of the machine, or NULL */
 	void *ctx;
+	/* tables of commands beside the common ones, each ended by a NULL name; or NULL */
+	const struct qmp_command *more[QMP_TABLES];
 };
 
 struct qmp {
@@ -30,6 +36,8 @@ struct qmp {
 	void (*send)(void *client, const char *text, size_t n);
 	void *client;
 	bool ready;		/* the client has negotiated: it gets events */
+	bool stream;		/* it is a terminal at the console from now on */
+	int passed;		/* a descriptor that came with what it said; -1: none */
 	struct frame frame;
 };
 
@@ -37,6 +45,8 @@ struct qmp {
 void qmp_greet(struct qmp *q);
 /* Answers to what a client sends, in pieces of any size. */
 void qmp_input(struct qmp *q, const char *p, size_t n);
+/* The same up to the first answer: how many bytes were taken. */
+size_t qmp_step(struct qmp *q, const char *p, size_t n);
 /* Sends a value, whose reference it takes. */
 void qmp_send(struct qmp *q, json_t *value);
 
@@ -45,5 +55,7 @@ void qmp_send(struct qmp *q, json_t *value);
  * guest when it begins with "guest".
  */
 json_t *qmp_event(const char *name, const char *reason);
+/* The same with its data, whose reference it takes. */
+json_t *qmp_event_data(const char *name, json_t *data);
 
 #endif

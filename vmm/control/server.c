@@ -16,7 +16,9 @@
 
 #define READ_SIZE 4096
 #define OUT_MAX (1024 * 1024)	/* bytes that wait for a client */
-#define LAST_MS 200		/* time for clients to take the last events */
+#define STREAM_MAX 16384	/* of the console; others wait there, and may be lost there */
+#define STREAM_NS 1000000ULL	/* a guest prints byte by byte: so long they are collected */
+#define LAST_NS (NSEC / 5)	/* time for a client to take the last events */
 
 struct client {
 	struct server *server;
@@ -24,8 +26,12 @@ struct client {
 	bool gone;
 	struct loop_entry *entry;
 	struct qmp *qmp;
+	char in[READ_SIZE];	/* in[in_at..in_len-1] waits to be looked at */
+	size_t in_at, in_len;
 	char *out;
 	size_t out_len, out_size;
+	u64 position;		/* in what the console has printed */
+	bool line;		/* the command that made it a stream has its line's end to come */
 };
 
 struct listener {
@@ -39,6 +45,8 @@ struct listener {
 struct server {
 	struct loop *loop;
 	const struct qmp_ops *ops;
+	struct console_tap *console;	/* or NULL */
+	struct timer *collect;
 	struct listener listeners[SERVER_SOCKETS_MAX];
 	unsigned int nlisteners;
 	struct client clients[SERVER_CLIENTS_MAX];
@@ -97,35 +105,158 @@ static void drop(struct client *c)
 {
 	loop_remove(c->entry);
 	close(c->fd);
+	if (c->qmp && c->qmp->passed >= 0)
+		close(c->qmp->passed);
 	free(c->qmp);
 	free(c->out);
 	*c = (struct client){ .server = c->server, .fd = -1 };
+}
+
+/* What to wait for: a stream's client may always type. */
+static void watch(struct client *c)
+{
+	short typed = c->qmp->stream ? POLLIN : 0;
+
+	loop_events(c->entry, c->out_len || c->gone ? (short)(POLLOUT | typed) : POLLIN);
+}
+
+static void go_on(struct client *c)
+{
+	if (c->gone)
+		drop(c);
+	else
+		watch(c);
 }
 
 /* After whatever may have been sent: out with it, and on with what is next. */
 static void settle(struct client *c)
 {
 	flush(c);
-	if (c->gone)
-		drop(c);
-	else
-		loop_events(c->entry, c->out_len ? POLLOUT : POLLIN);
+	go_on(c);
+}
+
+/* --- streams ---------------------------------------------------------------------------- */
+
+/* Sends what the console has printed, until there is no more or the client is slow. */
+static void feed(struct client *c)
+{
+	u8 text[4096];
+	size_t n;
+
+	while (!c->gone && c->out_len < STREAM_MAX &&
+	       (n = console_tap_read(c->server->console, &c->position, text, sizeof(text)))) {
+		send_text(c, (char *)text, n);
+		flush(c);
+	}
+}
+
+static void on_collected(void *arg)
+{
+	struct server *s = arg;
+	unsigned int i;
+
+	for (i = 0; i < SERVER_CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->fd < 0 || !c->qmp->stream)
+			continue;
+		feed(c);
+		settle(c);
+	}
+}
+
+/* On the thread of a vCPU. */
+static void on_print(void *ctx)
+{
+	struct server *s = ctx;
+
+	timer_set(s->collect, monotonic_ns() + STREAM_NS);
+}
+
+int server_console(struct server *s, struct console_tap *console)
+{
+	s->collect = timer_new(s->loop, on_collected, s);
+	if (!s->collect)
+		return error("cannot create a timer");
+	s->console = console;
+	console_tap_watch(console, on_print, s);
+	return 0;
+}
+
+/* What the client has typed, also if it has gone since. */
+static void take_typed(struct client *c)
+{
+	while (c->line && c->in_at < c->in_len)
+		c->line = c->in[c->in_at++] != '\n';
+	if (c->in_at < c->in_len)
+		console_tap_type(c->server->console, (u8 *)c->in + c->in_at, c->in_len - c->in_at);
+	c->in_at = c->in_len;
+}
+
+/* The client has just become one, or has typed, or has taken something. */
+static void serve_stream(struct client *c)
+{
+	take_typed(c);
+	if (!c->gone)
+		feed(c);
+}
+
+/* The last descriptor that comes is kept for the command with it, or after it. */
+static void take_descriptors(struct client *c, struct msghdr *m)
+{
+	struct cmsghdr *h;
+	size_t i, n;
+	int fd;
+
+	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			if (c->qmp->passed >= 0)
+				close(c->qmp->passed);
+			c->qmp->passed = fd;
+		}
+	}
+}
+
+static void receive(struct client *c)
+{
+	char room[CMSG_SPACE(4 * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { c->in, sizeof(c->in) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+			    .msg_controllen = sizeof(room) };
+	ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n >= 0)
+		take_descriptors(c, &m);
+	c->in_at = 0;
+	c->in_len = n > 0 ? (size_t)n : 0;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		c->gone = true;
 }
 
 static void on_client(void *arg)
 {
 	struct client *c = arg;
-	char text[READ_SIZE];
-	ssize_t n;
 
-	if (!c->out_len) {
-		n = recv(c->fd, text, sizeof(text), MSG_DONTWAIT);
-		if (n > 0)
-			qmp_input(c->qmp, text, (size_t)n);
-		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			c->gone = true;
+	flush(c);
+	if ((c->qmp->stream || !c->out_len) && c->in_at == c->in_len)
+		receive(c);
+	/* one answer after the other: a client cannot make them pile up */
+	while (!c->gone && !c->qmp->stream && !c->out_len && c->in_at < c->in_len) {
+		c->in_at += qmp_step(c->qmp, c->in + c->in_at, c->in_len - c->in_at);
+		flush(c);
+		if (c->qmp->stream) {
+			c->position = UINT64_MAX;	/* not what was printed before */
+			c->line = true;
+		}
 	}
-	settle(c);
+	if (c->qmp->stream)
+		serve_stream(c);
+	/* not flushed once more: with an answer that waits it is input that waits, too */
+	go_on(c);
 }
 
 static struct client *free_place(struct server *s)
@@ -152,6 +283,8 @@ static void add_client(struct server *s, int fd)
 	}
 	c->fd = fd;
 	c->qmp = calloc(1, sizeof(*c->qmp));
+	if (c->qmp)
+		c->qmp->passed = -1;
 	c->entry = loop_add(s->loop, fd, POLLIN, on_client, c);
 	if (!c->qmp || !c->entry) {
 		drop(c);
@@ -175,8 +308,7 @@ static void on_connect(void *arg)
 		usleep(10000);	/* the connection stays there: no busy loop over it */
 }
 
-/* Takes the event's reference. */
-static void tell(struct server *s, json_t *event)
+static void send_event(struct server *s, json_t *event)
 {
 	unsigned int i;
 
@@ -184,27 +316,23 @@ static void tell(struct server *s, json_t *event)
 		struct client *c = &s->clients[i];
 
 		/* one that is being answered settles by itself, later */
-		if (c->fd < 0 || !c->qmp->ready)
+		if (c->fd < 0 || !c->qmp->ready || c->qmp->stream)
 			continue;
 		qmp_send(c->qmp, json_incref(event));
 		flush(c);
-		loop_events(c->entry, c->out_len || c->gone ? POLLOUT : POLLIN);
+		watch(c);
 	}
 	json_decref(event);
 }
 
 void server_event(struct server *s, const char *name, const char *reason)
 {
-	tell(s, qmp_event(name, reason));
+	send_event(s, qmp_event(name, reason));
 }
 
 void server_event_data(struct server *s, const char *name, json_t *data)
 {
-	json_t *event = qmp_event(name, NULL);
-
-	if (event && data)
-		json_object_set_new(event, "data", data);
-	tell(s, event);
+	send_event(s, qmp_event_data(name, data));
 }
 
 /* --- life ------------------------------------------------------------------------------- */
@@ -241,14 +369,18 @@ int server_listen(struct server *s, const char *path)
 	return l->path && l->entry ? 0 : error("out of memory");
 }
 
-/* One that takes its time gets it, once. */
+/* One that takes its time gets some, however little it takes at once. */
 static void say_goodbye(struct client *c)
 {
+	u64 now = monotonic_ns(), end = now + LAST_NS;
 	struct pollfd p = { c->fd, POLLOUT, 0 };
 
 	flush(c);
-	while (c->out_len && !c->gone && poll(&p, 1, LAST_MS) > 0)
+	for (; c->out_len && !c->gone && now < end; now = monotonic_ns()) {
+		if (poll(&p, 1, (int)((end - now) / 1000000) + 1) <= 0)
+			break;
 		flush(c);
+	}
 	drop(c);
 }
 
@@ -258,9 +390,17 @@ void server_free(struct server *s)
 
 	if (!s)
 		return;
-	for (i = 0; i < SERVER_CLIENTS_MAX; i++)
-		if (s->clients[i].fd >= 0)
-			say_goodbye(&s->clients[i]);
+	if (s->console)
+		console_tap_watch(s->console, NULL, NULL);
+	timer_free(s->collect);
+	for (i = 0; i < SERVER_CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->fd >= 0 && c->qmp->stream)
+			feed(c);
+		if (c->fd >= 0)
+			say_goodbye(c);
+	}
 	for (i = 0; i < s->nlisteners; i++) {
 		struct listener *l = &s->listeners[i];
 

@@ -6,7 +6,7 @@
 #include "../error.h"
 #include "device.h"
 
-static const struct device_class *find_class(const char *name)
+const struct device_class *device_find_class(const char *name)
 {
 	const struct device_class *const *c;
 
@@ -28,7 +28,7 @@ struct device *device_find(const struct devices *all, const char *id)
 
 struct device *device_create(struct devices *all, struct board *b, struct props *p)
 {
-	const struct device_class *class = find_class(p->type);
+	const struct device_class *class = device_find_class(p->type);
 	const char *id = props_string(p, "id", "");
 	struct device *d;
 

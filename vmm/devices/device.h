@@ -97,6 +97,9 @@ struct device_class {
 
 extern const struct device_class *const device_classes[];	/* ended by NULL */
 
+/* NULL: there is none of this name. */
+const struct device_class *device_find_class(const char *name);
+
 /* The devices of a machine; all zero is none. */
 struct devices {
 	struct device *first;			/* the newest */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Guest memory. It is one anonymous mapping without reserved swap, so a page
- * costs the host nothing until the guest touches it.
+ * costs the host nothing until the guest touches it. Nothing is mapped next to
+ * it: who runs off its ends meets no other data.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,16 +11,22 @@
 #include "../error.h"
 #include "memory.h"
 
+#define GUARD 65536u
+
 int memory_create(struct guest_memory *m, u64 size, u64 low_max)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u8 *p = mmap(NULL, size + 2 * GUARD, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	memset(m, 0, sizeof(*m));
-	if (p == MAP_FAILED)
-		return error("cannot reserve %llu MiB of guest memory: %s",
-			     (unsigned long long)(size / MIB), strerror(errno));
-	m->host = p;
+	if (p == MAP_FAILED || mprotect(p + GUARD, size, PROT_READ | PROT_WRITE)) {
+		error("cannot reserve %llu MiB of guest memory: %s",
+		      (unsigned long long)(size / MIB), strerror(errno));
+		if (p != MAP_FAILED)
+			munmap(p, size + 2 * GUARD);
+		return -1;
+	}
+	m->host = p + GUARD;
 	m->size = size;
 	m->low = size < low_max ? size : low_max;
 	m->high = size - m->low;
@@ -29,7 +36,7 @@ int memory_create(struct guest_memory *m, u64 size, u64 low_max)
 void memory_destroy(struct guest_memory *m)
 {
 	if (m->host)
-		munmap(m->host, m->size);
+		munmap(m->host - GUARD, m->size + 2 * GUARD);
 	memset(m, 0, sizeof(*m));
 }
 

@@ -21,6 +21,7 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
+	int tid;		/* of the thread, once it runs; atomic */
 	u32 requests;		/* VCPU_*, atomic */
 	int stats;		/* KVM_GET_STATS_FD; -1: not opened, atomic */
 	u32 pauses;		/* the last pause of the machine that counted this CPU */

@@ -116,12 +116,10 @@ static u64 address(const struct vsib *g, u32 i)
 static u8 *host_address(struct vcpu *v, const struct vsib *g, u64 linear, bool write)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	const struct tlb_entry *e =
-		&c->tlb[MODE_MMU(c->mode)][0][linear >> PAGE_SHIFT & (TLB_ENTRIES - 1)];
-	u64 off = linear & ~PAGE_MASK;
+	u8 *host = soft_tlb_known(&c->tlb[MODE_MMU(c->mode)], linear, write);
 
-	if ((write ? e->wtag : e->rtag) == linear - off && off + g->esize <= PAGE_SIZE)
-		return (u8 *)(uintptr_t)(linear + e->delta);
+	if (host && (linear & ~PAGE_MASK) + g->esize <= PAGE_SIZE)
+		return host;
 	return soft_tlb_miss(v, linear, g->esize | (write ? MISS_WRITE : 0) |
 					(g->in->seg == SEG_SS ? MISS_STACK : 0), 0);
 }

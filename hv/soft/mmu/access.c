@@ -51,16 +51,9 @@ static inline bool plain(const struct vcpu *v, u32 access)
 /* What it knows: the host address, or NULL. */
 static inline u8 *known(const struct vcpu *v, u64 linear, u32 size, u32 access)
 {
-	const struct tlb_entry *e;
-	u64 off = linear & ~PAGE_MASK;
-
-	if (!plain(v, access) || off + size > PAGE_SIZE)
+	if (!plain(v, access) || (linear & ~PAGE_MASK) + size > PAGE_SIZE)
 		return NULL;
-	e = (const struct tlb_entry *)v->data_tlb +
-	    (linear >> PAGE_SHIFT & (TLB_ENTRIES - 1));
-	if ((access & MMU_WRITE ? e->wtag : e->rtag) != linear - off)
-		return NULL;
-	return (u8 *)(uintptr_t)(linear + e->delta);
+	return soft_tlb_known(v->data_tlb, linear, access & MMU_WRITE);
 }
 
 static inline void note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,

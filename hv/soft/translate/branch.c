@@ -82,6 +82,10 @@ static void jcc(struct xl *x, struct xinsn *xi)
 	enum flags_at fs;
 
 	x_flags_for(x, xi, S0);
+	if (xi->inner >= 0) {
+		x_inner_jump(x, xi, cc);
+		return;
+	}
 	if (!single(x) && same_page(x, target)) {
 		e_align_patch(x, 2);
 		x_link(x, xi, e_jcc(x, cc), target);
@@ -288,8 +292,8 @@ bool x_far_link(struct soft_vm *s, struct exit_link *l)
 	by_jump_cache(x, (s32)l->gpa32, l->at != FLAGS_HOST);
 	code = end_apart(x);
 	if (code)
-		__atomic_store_n((s32 *)(void *)l->jump, (s32)(code - (l->jump + 4)),
-				 __ATOMIC_RELEASE);
+		__atomic_store_n((s32 *)(void *)(s->rw + l->jump),
+				 (s32)(code - (s->rw + l->jump + 4)), __ATOMIC_RELEASE);
 	return code;
 }
 

@@ -2,7 +2,8 @@
 /*
  * Instructions that run as themselves: encoded again with the guest's general
  * registers replaced by the host's that hold them and the memory operand by
- * [S0], everything else byte for byte.
+ * [S0], everything else byte for byte. A guest register that lives in memory
+ * is read or written there, where one operand may be memory.
  */
 #include "emit.h"
 
@@ -18,6 +19,9 @@ struct encoding {
 	bool mem, high;
 	int reg, rm, vvvv;	/* host GPR numbers, -1: not a GPR */
 	int opcode_reg;
+	int slot;		/* the guest register whose place in memory is the r/m operand, -1 */
+	bool flip;		/* ... which was the other one */
+	u8 opcode;
 };
 
 static bool writes(const ZydisDecodedOperand *op)
@@ -73,11 +77,73 @@ static int assign(struct encoding *e, const struct xinsn *xi, const ZydisDecoded
 	return s->host;
 }
 
+/* ADD..CMP, MOV and TEST of two registers: which of them is r/m is a bit of the opcode. */
+static bool two_ways(const ZydisDecodedInstruction *zi)
+{
+	return zi->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       zi->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+	       ((zi->opcode < 0x40 && (zi->opcode & 7) < 4) ||
+		(zi->opcode >= 0x84 && zi->opcode < 0x8c && (zi->opcode & ~1u) != 0x86));
+}
+
+/* May its r/m operand be memory, and mean the same? */
+static bool may_be_memory(const ZydisDecodedInstruction *zi)
+{
+	u8 op = zi->opcode;
+
+	if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+		return zi->opcode_map == ZYDIS_OPCODE_MAP_0F3A ? op == 0xf0 :
+		       zi->opcode_map == ZYDIS_OPCODE_MAP_0F38 && op >= 0xf2 && op <= 0xf7;
+	if (zi->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		return false;
+	if (zi->opcode_map == ZYDIS_OPCODE_MAP_0F)
+		return (op & 0xf0) == 0x40 || (op & 0xf6) == 0xa4 || op == 0xaf ||
+		       (op & 0xf6) == 0xb6 || op == 0xb8 || op == 0xba || op == 0xbc || op == 0xbd;
+	return zi->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+	       (two_ways(zi) || op == 0x63 || op == 0x69 || op == 0x6b ||
+		(op >= 0x80 && op < 0x84) || op == 0xc0 || op == 0xc1 || (op & 0xfc) == 0xd0 ||
+		op == 0xc7 || op == 0xf7 || (op == 0xff && zi->raw.modrm.reg < 2));
+}
+
+/*
+ * Picks a register that lives in memory for the r/m operand. What is written must be
+ * all of it: the next to read it whole would wait for a part.
+ */
+static void choose_slot(struct encoding *e, const struct xinsn *xi)
+{
+	bool high, test = (xi->zi.opcode & ~1u) == 0x84;
+	int enc = ZYDIS_OPERAND_ENCODING_MODRM_RM;
+
+	if (e->mem || e->high || !may_be_memory(&xi->zi))
+		return;
+	for (int way = 0; way < (two_ways(&xi->zi) ? 2 : 1); way++) {
+		for (int i = 0; i < xi->zi.operand_count_visible; i++) {
+			const ZydisDecodedOperand *op = &xi->op[i];
+			int g;
+
+			if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value) ||
+			    (int)op->encoding != enc || (writes(op) && op->size != 64))
+				continue;
+			g = gpr_number(op->reg.value, &high);
+			if (host_reg[g] >= 0)
+				continue;
+			e->slot = g;
+			e->flip = way;
+			if (way && !test)
+				e->opcode ^= 2;
+			return;
+		}
+		enc = ZYDIS_OPERAND_ENCODING_MODRM_REG;
+	}
+}
+
 static void operands(struct encoding *e, const struct xinsn *xi)
 {
+	int slot_enc;
 	bool high;
 
-	e->reg = e->rm = e->vvvv = e->opcode_reg = -1;
+	e->reg = e->rm = e->vvvv = e->opcode_reg = e->slot = -1;
+	e->opcode = xi->zi.opcode;
 	e->mem = xi->mem >= 0;
 	for (int i = 0; i < xi->zi.operand_count; i++)
 		if (xi->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
@@ -86,6 +152,9 @@ static void operands(struct encoding *e, const struct xinsn *xi)
 			gpr_number(xi->op[i].reg.value, &high);
 			e->high |= high;
 		}
+	choose_slot(e, xi);
+	slot_enc = e->slot < 0 ? -1 : e->flip ? ZYDIS_OPERAND_ENCODING_MODRM_REG :
+						ZYDIS_OPERAND_ENCODING_MODRM_RM;
 	/* Sources first, so that a pure destination may share a scratch register. */
 	for (int pass = 0; pass < 2; pass++) {
 		for (int i = 0; i < xi->zi.operand_count; i++) {
@@ -94,6 +163,7 @@ static void operands(struct encoding *e, const struct xinsn *xi)
 
 			if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value) ||
 			    op->encoding == ZYDIS_OPERAND_ENCODING_NONE ||
+			    (int)op->encoding == slot_enc ||
 			    pass != !must_load(xi, op))
 				continue;
 			g = gpr_number(op->reg.value, &high);
@@ -107,6 +177,10 @@ static void operands(struct encoding *e, const struct xinsn *xi)
 			else if (op->encoding == ZYDIS_OPERAND_ENCODING_OPCODE)
 				e->opcode_reg = h;
 		}
+	}
+	if (e->flip) {
+		e->reg = e->rm;
+		e->rm = -1;
 	}
 }
 
@@ -168,9 +242,9 @@ static void legacy(struct xl *x, const struct xinsn *xi, const struct encoding *
 	const ZydisDecodedInstructionRawRex *raw = &xi->zi.raw.rex;
 	int r = e->reg >= 0 ? e->reg >> 3 : raw->R;
 	int b = e->rm >= 0 ? e->rm >> 3 : e->opcode_reg >= 0 ? e->opcode_reg >> 3 : raw->B;
-	u8 rex, opcode = xi->zi.opcode;
+	u8 rex, opcode = e->opcode;
 
-	if (e->mem || (e->rm < 0 && e->opcode_reg < 0 && !(xi->zi.attributes & ZYDIS_ATTRIB_HAS_MODRM)))
+	if (e->mem || e->slot >= 0 || (e->rm < 0 && e->opcode_reg < 0 && !(xi->zi.attributes & ZYDIS_ATTRIB_HAS_MODRM)))
 		b = 0;
 	legacy_prefixes(x, xi);
 	rex = 0x40 | raw->W << 3 | r << 2 | b;
@@ -242,6 +316,8 @@ static void vex(struct xl *x, const struct xinsn *xi, const struct encoding *e)
 	}
 	if (e->mem)
 		b1 = (b1 | 0x60) & (x->ref.index >= 8 ? ~0x40 : ~0);
+	if (e->slot >= 0)
+		b1 |= 0x60;
 	if (e->reg >= 0)
 		b1 = (b1 & 0x7f) | (e->reg & 8 ? 0 : 0x80);
 	if (e->rm >= 0)
@@ -325,6 +401,8 @@ static void encode(struct xl *x, const struct xinsn *xi, const struct encoding *
 
 		if (e->mem)
 			operand(x, xi, reg);
+		else if (e->slot >= 0)
+			e_modrm_state(x, reg, gpr_slot(e->slot));
 		else
 			e8(x, 0xc0 | reg << 3 | (e->rm >= 0 ? e->rm & 7 : zi->raw.modrm.rm));
 	}

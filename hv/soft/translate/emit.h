@@ -18,6 +18,8 @@ enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R10 = 10, H_R11
 #define S0 H_RBP
 #define S1 H_R11
 
+#define FLAG_CF 0x001u
+#define FLAG_OF 0x800u
 #define FLAGS_ALL 0x8d5u
 
 enum xkind {
@@ -50,6 +52,7 @@ struct x_group {
 	u8 scale;
 	bool write, open, done;
 	s32 site;		/* done: where its distance is kept */
+	u32 first;		/* the instruction that opened it */
 	u32 count, version, index_changes;
 	s64 lo, hi;		/* range, from base's value at its version's start */
 	s64 off;		/* how far base had moved at the first access */
@@ -72,7 +75,11 @@ struct xinsn {
 	enum soft_exit trap;
 	u32 off;		/* from the block's start */
 	u16 fl_read, fl_write, fl_kill;	/* arithmetic flags read, perhaps and surely written */
-	u16 live_out;
+	u16 live_in, live_out;	/* those that may be read from before it, from behind it on */
+	s8 inner;		/* K_JCC to the instruction with this index; -1: out of the block */
+	s8 join;		/* the first that jumps here within the block; -1: none does */
+	u8 *jump;		/* inner: the rel32 */
+	bool steady;		/* in a loop, in which it stays in a page for long */
 	s8 mem;			/* index of the memory operand, -1: none */
 	struct x_share share, stack;	/* its memory operand, its push or pop */
 	bool last;		/* no fall-through */
@@ -111,6 +118,7 @@ struct xl {
 	const u8 *code;		/* the guest's bytes */
 	u32 avail;
 	u32 n, max;
+	struct code_page *page;	/* where the block will be, NULL: one that has no others yet */
 	bool straddles;		/* the instruction behind the block reaches into the next page */
 	struct xinsn *x;
 	struct x_group groups[MAX_GROUPS];
@@ -124,8 +132,7 @@ struct xl {
 	struct block_map map[MAX_BLOCK_INSNS];
 	struct cold cold[MAX_COLD];
 	u32 ncold;
-	struct exit_link *links;
-	u32 nlinks;
+	struct exit_link no_link;	/* written to where there is no room for one */
 	struct block *b;
 };
 
@@ -402,7 +409,12 @@ void x_rsp_catch_up(struct xl *x);
 /* May xi run while RSP is behind? */
 bool x_rsp_may_wait(const struct xinsn *xi);
 
+/* steady.c */
+void x_find_steady(struct xl *x);
+
 /* share.c */
+/* Does xi add a constant of less than a page to the register? */
+bool x_constant_step(const struct xinsn *xi, int reg, s64 *by);
 void x_share_analyse(struct xl *x);
 /* S0 and x->ref = the operand's place. */
 void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s);
@@ -417,6 +429,19 @@ void x_moffs(struct xl *x, struct xinsn *xi);
 void x_lea(struct xl *x, struct xinsn *xi);
 void x_bit_mem(struct xl *x, struct xinsn *xi);
 void x_div(struct xl *x, struct xinsn *xi);
+
+/* inner.c */
+/* Offset in the block to which a direct jump leads. */
+s64 x_jump_to(const struct xinsn *xi);
+/* Finds the jumps within the block; ends it where a loop in it begins. */
+void x_find_inner(struct xl *x);
+/* Whether another block begins at off. */
+bool x_block_known(const struct xl *x, u32 off);
+void x_inner_jump(struct xl *x, struct xinsn *xi, u8 cc);
+/* In front of instruction t: where jumps to it come in. */
+void x_join(struct xl *x, u32 t);
+/* The block ends in front of instruction n. */
+void x_cut(struct xl *x, u32 n);
 
 /* branch.c */
 void x_branch(struct xl *x, struct xinsn *xi);

@@ -126,6 +126,7 @@ tlb_miss:
  */
 .macro site_fill mode, class
 .set .Ltlb, 8 + OFF_TLB + TLB_MODE_SIZE * \mode
+.set .Lvictim, 8 + OFF_VICTIM + VICTIM_MODE_SIZE * \mode
 .set .Lsites, 8 + OFF_SITE + SITE_MODE_SIZE * \mode
 	.p2align 4
 .Lfill_\mode\()_\class:
@@ -133,9 +134,10 @@ tlb_miss:
 	mov	%rcx, 8 + OFF_SITE_SAVE + 8(%rsp)
 	mov	(%rsp), %rax
 	mov	%ebp, %r11d
-	shr	$(12 - 5), %r11d
-	and	$(((1 << TLB_BITS) - 1) << 5), %r11d
-	mov	.Ltlb + 8 * (\class & 1)(%rsp,%r11), %rcx
+	shr	$12, %r11d
+	movzwl	%r11w, %r11d
+	mov	.Ltlb + TLB_WTAG * (\class & 1)(%rsp,%r11,8), %rcx
+	mov	.Ltlb + TLB_DELTA(%rsp,%r11,8), %r11
 	xor	%rbp, %rcx
 	cmp	$0xfff, %rcx
 	ja	3f
@@ -143,7 +145,6 @@ tlb_miss:
 	ja	8f
 	test	SITE_MASK(%rax), %cx
 	jnz	9f
-	mov	.Ltlb + 16(%rsp,%r11), %r11
 .if \class >= 2
 	cmp	$SITE_CONST_MAX, %ecx
 	ja	7f
@@ -179,16 +180,16 @@ tlb_miss:
 	add	%r11, %rbp
 	ret
 
-3:	/* Way 1 perhaps. */
+3:	/* A victim perhaps. */
 	mov	%rbp, %rcx
 	shr	$12, %rcx
 	mov	%ecx, %r11d
-	shr	$TLB_BITS, %ecx
+	shr	$VICTIM_BITS, %ecx
 	xor	%ecx, %r11d
-	and	$((1 << TLB_BITS) - 1), %r11d
-	add	$(1 << TLB_BITS), %r11d
+	and	$((1 << VICTIM_BITS) - 1), %r11d
 	shl	$5, %r11d
-	mov	.Ltlb + 8 * (\class & 1)(%rsp,%r11), %rcx
+	mov	.Lvictim + 8 * (\class & 1)(%rsp,%r11), %rcx
+	mov	.Lvictim + 16(%rsp,%r11), %r11
 	xor	%rbp, %rcx
 	cmp	$0xfff, %rcx
 	jbe	2b

@@ -17,10 +17,11 @@ static bool may_fault(const struct xinsn *xi)
 static bool leaves_exactly(const struct xinsn *xi)
 {
 	switch (xi->kind) {
+	case K_JCC:
+		return xi->inner < 0;
 	case K_HELPER:
 	case K_TRAP:
 	case K_JMP:
-	case K_JCC:
 	case K_LOOP:
 	case K_CALL:
 	case K_RET:
@@ -72,6 +73,8 @@ void x_flags_liveness(struct xl *x)
 
 		if (i && x->x[i - 1].kind == K_STI)	/* may leave behind it */
 			live = FLAGS_ALL;
+		if (xi->inner >= 0)
+			live |= x->x[xi->inner].live_in;
 		xi->live_out = live;
 		if (leaves_exactly(xi))
 			live = FLAGS_ALL;
@@ -79,6 +82,7 @@ void x_flags_liveness(struct xl *x)
 			live = (live & ~xi->fl_kill) | xi->fl_read;
 		if (soft_exact_flags && may_fault(xi))
 			live = FLAGS_ALL;
+		xi->live_in = live;
 	}
 	x->b->flags_live = live != 0;
 	x->b->flags_saved = live && saved_first(x);
@@ -138,9 +142,37 @@ static u16 needed(const struct xinsn *xi)
 	return (xi->live_out & ~xi->fl_kill) | xi->fl_read;
 }
 
+/* CF and OF alone, into their places in vcpu->arith; the others there are dead. */
+static void save_carries(struct xl *x, u16 flags)
+{
+	if (flags & FLAG_CF) {
+		e8(x, 0x0f), e8(x, 0x92);		/* setc */
+		e_modrm_state(x, 0, OFF_ARITH + 1);
+	}
+	if (flags & FLAG_OF) {
+		e8(x, 0x0f), e8(x, 0x90);		/* seto */
+		e_modrm_state(x, 0, OFF_ARITH);
+	}
+}
+
+static void restore_cf(struct xl *x, int tmp)
+{
+	if (tmp == S0)
+		x->s0_holds = 0;
+	e_rex(x, false, tmp, 0, 0);
+	e8(x, 0x0f), e8(x, 0xb6);			/* movzx tmp, byte */
+	e_modrm_state(x, tmp, OFF_ARITH + 1);
+	e_rex(x, false, 0, 0, tmp);
+	e8(x, 0x0f), e8(x, 0xba), e8(x, 0xe0 | (tmp & 7)), e8(x, 0);	/* bt tmp, 0 */
+}
+
 void x_flags_clobber(struct xl *x, const struct xinsn *xi)
 {
-	if (x->fs == FLAGS_HOST && needed(xi))
+	u16 flags = x->fs == FLAGS_HOST ? needed(xi) : 0;
+
+	if (flags && !(flags & ~(FLAG_CF | FLAG_OF)))
+		save_carries(x, flags);
+	else if (flags)
 		x_flags_save(x, S0);
 	x->fs = FLAGS_MEM;
 }
@@ -161,6 +193,12 @@ void x_flags_for(struct xl *x, const struct xinsn *xi, int tmp)
 {
 	bool merges = xi->fl_write && (xi->live_out & ~xi->fl_kill);
 
+	/* ADC and the like: carries in, all flags out. */
+	if (x->fs == FLAGS_MEM && xi->kind == K_COPY && xi->fl_read == FLAG_CF &&
+	    !(xi->live_out & ~xi->fl_kill) && tmp >= 0) {
+		restore_cf(x, tmp);
+		return;
+	}
 	if (x->fs == FLAGS_MEM && (xi->fl_read || merges))
 		x_flags_restore(x, tmp);
 }

@@ -186,10 +186,10 @@ struct found {
 	struct cold *cold;
 };
 
-/* S0 op= what is at [RSP + R11 + at], in the TLB. Eight bytes. */
+/* S0 op= what is at [RSP + 8 * R11 + at], in the TLB. Eight bytes. */
 static void e_s0_entry(struct xl *x, u8 opcode, s32 at)
 {
-	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0x1c), e32(x, (u32)at);
+	e8(x, 0x4a), e8(x, opcode), e8(x, 0xac), e8(x, 0xdc), e32(x, (u32)at);
 }
 
 /* S0 op= the distance. */
@@ -201,18 +201,18 @@ static void e_op_found(struct xl *x, u8 opcode, const struct found *f)
 		e_op_state(x, true, opcode, S0, f->at);
 }
 
-/* S1 = where the TLB's entry for reg is. */
+/* S1 = the number of the TLB's entry for reg. */
 static void e_tlb_index(struct xl *x, int reg)
 {
-	if (x_has_bmi2) {	/* rorx r11d, reg, 7 */
+	if (x_has_bmi2) {	/* rorx r11d, reg, 12 */
 		e8(x, 0xc4), e8(x, 0x43 | (reg & 8 ? 0 : 0x20)), e8(x, 0x7b), e8(x, 0xf0);
-		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, 7);
+		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, PAGE_SHIFT);
 	} else {
 		e_mov(x, false, S1, reg);
 		e_rex(x, false, 0, 0, S1);
-		e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, 7);	/* shr */
+		e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, PAGE_SHIFT);	/* shr */
 	}
-	e_group1(x, false, 4, S1, (TLB_ENTRIES - 1) << 5);	/* and */
+	e8(x, 0x45), e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xdb);	/* movzx r11d, r11w */
 }
 
 /* reg's low bits must be 0 in the page, or span bytes at [reg + disp] be in it. */
@@ -244,8 +244,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 
 	if (f.tlb) {
 		at = OFF_TLB + MODE_MMU(x->mode) * TLB_MODE_SIZE;
-		tag = at + (s32)(write ? offsetof(struct tlb_entry, wtag) :
-					 offsetof(struct tlb_entry, rtag));
+		tag = at + (write ? TLB_WTAG : 0);
 		e_tlb_index(x, reg);
 		if (reg == S0) {
 			e_s0_entry(x, 0x33, tag);		/* xor */
@@ -254,7 +253,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 			e_op_rr(x, true, 0x31, reg, S0);	/* xor */
 		}
 		cc = e_in_page(x, S0, disp, span, align);
-		f.at = at + (s32)offsetof(struct tlb_entry, delta);
+		f.at = at + TLB_DELTA;
 		at = 0;
 	} else {
 		at = site_new(x, class);
@@ -326,10 +325,11 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP || align > 1 || (x->mode & MODE_ALIGN)) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
-		check_address(x, xi, size, write, align, stack, base == H_R15);
+		check_address(x, xi, size, write, align, stack,
+			      base == H_R15 || xi->steady);
 		return;
 	}
-	f = compare(x, xi, base, disp, size, write, 1, base == H_R15);
+	f = compare(x, xi, base, disp, size, write, 1, base == H_R15 || xi->steady);
 	f.cold->info = miss_info(xi, size, write, 1, false, stack);
 	f.cold->delta = true;
 	e_op_found(x, 0x8b, &f);
@@ -341,7 +341,7 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 		   bool write, s32 *site)
 {
 	struct found f;
-	bool same = base == H_R15;
+	bool same = base == H_R15 || xi->steady;
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
@@ -364,11 +364,22 @@ void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s
 	check_const(x, xi, span, write, 1, span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
 }
 
+static struct exit_link *link_new(struct xl *x)
+{
+	struct exit_link *l = soft_meta_alloc(x->s, sizeof(*l));
+
+	x->full |= !l;
+	if (!l)
+		l = &x->no_link;
+	l->from = x->b;
+	return l;
+}
+
 /* The jump at rel32 goes on at gpa32 in a translation without groups. Flags are in memory or dead. */
 static void go_plain(struct xl *x, s64 gpa32, u8 *rel32)
 {
 	struct cold *c = cold_new(x, COLD_LINK);
-	struct exit_link *l = &x->links[x->nlinks++];
+	struct exit_link *l = link_new(x);
 
 	l->gpa32 = (u32)gpa32;
 	l->mode = x->mode | MODE_PLAIN;
@@ -439,7 +450,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
 		check_address(x, xi, size, write, align, seg == SEG_SS,
-			      op->mem.base == ZYDIS_REGISTER_RSP);
+			      op->mem.base == ZYDIS_REGISTER_RSP || xi->steady);
 }
 
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
@@ -523,15 +534,15 @@ static void cold_link(struct xl *x, const struct cold *c)
 {
 	struct exit_link *l = c->link;
 
-	l->jump = c->from;
-	l->stub = x->p;
+	l->jump = (u32)(c->from - x->s->rw);
+	l->stub = (u32)(x->p - x->s->rw);
 	e_branch_rx(x, 0xe8, x->s->thunk[c->host_flags ? THUNK_LINK_HOST : THUNK_LINK_MEM]);
 	e64(x, rx_link(l));
 	if (l->at != FLAGS_BOTH) {
-		l->flags = x->p;
+		l->flags = (u32)(x->p - x->s->rw);
 		x_flags_move(x, l->at);
 		e_align_patch(x, 1);
-		l->flags_jump = e_jmp(x);
+		l->flags_jump = (u32)(e_jmp(x) - x->s->rw);
 	}
 }
 
@@ -590,7 +601,7 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 	f->back = target <= x->gpa32 + xi->off;
 	/* jmp [rsp + slot] */
 	e8(x, 0xff), e8(x, 0xa4), e8(x, 0x24);
-	e32(x, (u32)(OFF_FAR + sizeof(struct far_slot) * f->slot));
+	e32(x, (u32)(OFF_FAR + sizeof(u64) * f->slot));
 	c = cold_new(x, COLD_FAR);
 	c->far = f;
 	c->host_flags = f->at != FLAGS_MEM;
@@ -600,7 +611,7 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 target)
 {
 	struct cold *c = cold_new(x, COLD_LINK);
-	struct exit_link *l = &x->links[x->nlinks++];
+	struct exit_link *l = link_new(x);
 
 	l->gpa32 = (u32)target;
 	l->mode = x->mode & ~MODE_PLAIN;

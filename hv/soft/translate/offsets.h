@@ -22,16 +22,20 @@
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 12
-#define TLB_WAY_SIZE (32 << TLB_BITS)
-#define TLB_MODE_SIZE (2 * TLB_WAY_SIZE)
+#define TLB_BITS 16		/* as a word register holds: the entry's number is a MOVZX */
+#define TLB_MODE_SIZE (4 * 8 << TLB_BITS)
+#define TLB_WTAG (8 << TLB_BITS)	/* behind rtag */
+#define TLB_DELTA (2 * 8 << TLB_BITS)
 #define TLB_MODES 3
+#define VICTIM_BITS 12
+#define VICTIM_MODE_SIZE (32 << VICTIM_BITS)
 #define SITES 4096
 #define SITE_CLASSES 4
 #define SITE_MODE_SIZE (16 * SITES * SITE_CLASSES)
 #define SITE_LIST_MAX (SITES * SITE_CLASSES)
 #define OFF_TLB SOFT_CPU_OFFSET
-#define OFF_SITE (OFF_TLB + TLB_MODES * TLB_MODE_SIZE)
+#define OFF_VICTIM (OFF_TLB + TLB_MODES * TLB_MODE_SIZE)
+#define OFF_SITE (OFF_VICTIM + TLB_MODES * VICTIM_MODE_SIZE)
 #define OFF_SITE_LIST (OFF_SITE + TLB_MODES * SITE_MODE_SIZE)
 #define OFF_SITE_COUNT (OFF_SITE_LIST + TLB_MODES * 2 * 2 * SITE_LIST_MAX)
 #define OFF_SITE_PAGES (OFF_SITE_COUNT + TLB_MODES * 2 * 4)

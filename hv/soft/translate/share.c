@@ -24,6 +24,9 @@ struct tracked {
 struct analysis {
 	struct xl *x;
 	struct tracked reg[17];	/* [INSN_RIP] never changes */
+	u32 now;		/* the instruction */
+	s32 last_jump;		/* the last conditional jump before it, -1: none */
+	u32 changes[MAX_BLOCK_INSNS][17];	/* tracked.changes at jumps within the block */
 };
 
 static bool same_address(const struct analysis *a, const struct x_group *g, const struct x_share *s)
@@ -45,7 +48,19 @@ static bool join(struct x_group *g, s64 lo, s64 hi)
 	return true;
 }
 
-/* Reads may use a group that was checked for writing, not the other way round. */
+/*
+ * A group of reads that a write joins is checked for writing from its start,
+ * when nothing leads past the write.
+ */
+static bool join_for_writing(struct analysis *a, struct x_group *g, s64 lo, s64 hi)
+{
+	if (g->write || (s32)g->first <= a->last_jump || !join(g, lo, hi))
+		return false;
+	g->write = true;
+	return true;
+}
+
+/* Reads may use a group that was checked for writing. */
 static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 {
 	struct xl *x = a->x;
@@ -62,11 +77,18 @@ static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 				return;
 			}
 		}
+	for (u32 i = x->ngroups; write && i-- > 0;)
+		if (same_address(a, &x->groups[i], s) &&
+		    join_for_writing(a, &x->groups[i], lo, hi)) {
+			s->group = (s8)i;
+			return;
+		}
 	if (x->ngroups == MAX_GROUPS)
 		return;
 	g = &x->groups[x->ngroups];
 	*g = (struct x_group){
 		.base = s->base, .index = s->index, .scale = s->scale, .write = write,
+		.first = a->now,
 		.open = true, .count = 1, .lo = lo, .hi = hi, .off = a->reg[s->base].off,
 		.version = a->reg[s->base].version,
 		.index_changes = s->index < 0 ? 0 : a->reg[s->index].changes,
@@ -160,8 +182,7 @@ static void stack_access(struct analysis *a, struct xinsn *xi)
 	}
 }
 
-/* A register plus or minus a constant. */
-static bool constant_step(const struct xinsn *xi, int reg, s64 *by)
+bool x_constant_step(const struct xinsn *xi, int reg, s64 *by)
 {
 	const ZydisDecodedOperand *dst = &xi->op[0], *src = &xi->op[1];
 	bool high;
@@ -206,11 +227,29 @@ static void register_writes(struct analysis *a, const struct xinsn *xi)
 		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			continue;
 		reg = gpr_number(op->reg.value, &high);
-		if (constant_step(xi, reg, &by))
+		if (x_constant_step(xi, reg, &by))
 			moved(a, reg, by);
 		else
 			changed(a, reg);
 	}
+}
+
+/* Jumps come in here: only what was known before the first of them still is. */
+static void ways_meet(struct analysis *a, u32 jump)
+{
+	struct xl *x = a->x;
+
+	for (u32 g = 0; g < x->ngroups; g++)
+		x->groups[g].open &= x->groups[g].first < jump;
+	for (int r = 0; r < 16; r++)
+		if (a->reg[r].changes != a->changes[jump][r])
+			changed(a, r);
+}
+
+static void note_jump(struct analysis *a, u32 i)
+{
+	for (int r = 0; r < 16; r++)
+		a->changes[i][r] = a->reg[r].changes;
 }
 
 static bool only_one(const struct xl *x, struct x_share *s)
@@ -220,8 +259,11 @@ static bool only_one(const struct xl *x, struct x_share *s)
 
 void x_share_analyse(struct xl *x)
 {
-	struct analysis a = { .x = x };
+	struct analysis a;
 
+	a.x = x;
+	a.last_jump = -1;
+	host_memset(a.reg, 0, sizeof(a.reg));
 	x->ngroups = 0;
 	for (u32 i = 0; i < x->n; i++)
 		x->x[i].share.group = x->x[i].stack.group = -1;
@@ -231,6 +273,13 @@ void x_share_analyse(struct xl *x)
 	for (u32 i = 0; i < x->n; i++) {
 		struct xinsn *xi = &x->x[i];
 
+		a.now = i;
+		if (xi->join >= 0)
+			ways_meet(&a, (u32)xi->join);
+		if (xi->inner >= 0)
+			note_jump(&a, i);
+		if (xi->kind == K_JCC || xi->kind == K_LOOP)
+			a.last_jump = (s32)i;
 		if (xi->kind == K_HELPER) {	/* C code may change any translation */
 			for (u32 g = 0; g < x->ngroups; g++)
 				x->groups[g].open = false;

@@ -239,7 +239,7 @@ static bool decode_one(struct xl *x, u32 off)
 	return true;
 }
 
-static u32 decode(struct xl *x)
+static void decode(struct xl *x)
 {
 	u32 off = 0;
 
@@ -251,10 +251,17 @@ static u32 decode(struct xl *x)
 			break;
 		}
 		off += xi->zi.length;
-		if (xi->last)
+		if (xi->last || x_block_known(x, off))
 			break;
 	}
-	return off;
+}
+
+void x_cut(struct xl *x, u32 n)
+{
+	if (n == x->n)
+		return;
+	x->n = n;
+	x->straddles = false;
 }
 
 static void finish(struct xl *x, u32 size)
@@ -284,10 +291,6 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 	if (!b->map)
 		return NULL;
 	host_memcpy(b->map, x->map, sizeof(*b->map) * x->n);
-	b->nlinks = x->nlinks;
-	b->links = x->links;
-	for (u32 i = 0; i < b->nlinks; i++)
-		b->links[i].from = b;
 	if (x->mode & (MODE_ONE | MODE_BOUNCE)) {
 		b->one = soft_meta_alloc(x->s, sizeof(*b->one));
 		if (!b->one)
@@ -296,21 +299,6 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 		b->one->waits_x87 = x->x[0].kind == K_COPY && x_waits_x87(&x->x[0]);
 	}
 	return b;
-}
-
-/* How many direct jumps the block may have. */
-static u32 link_count(const struct xl *x)
-{
-	u32 n = 2 + x->ngroups;		/* one where the check of a group fails */
-
-	for (u32 i = 0; i < x->n; i++) {
-		const struct xinsn *xi = &x->x[i];
-
-		n += xi->kind == K_JCC || xi->kind == K_LOOP;
-		/* One where an operand is not aligned as it must be. */
-		n += xi->share.group >= 0 && x_mem_size(xi) >= 16;
-	}
-	return n;
 }
 
 static int copy_code(u8 *buf, const u8 *host, u32 off, const u8 *host2, u32 *avail)
@@ -330,6 +318,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	struct xl *x = s->scratch;
 	u8 *buf = s->code_scratch;
 	u32 off = gpa & ~PAGE_MASK, size;
+	struct page_state *ps;
 	struct block *b;
 
 	x->v = v;
@@ -337,7 +326,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->mode = mode;
 	x->gpa = gpa;
 	x->gpa32 = (s32)gpa;
-	x->n = x->ncold = x->nlinks = 0;
+	x->n = x->ncold = 0;
 	x->full = false;
 	x->x = s->insn_scratch;
 	if (copy_code(buf, host, off, host2, &x->avail)) {
@@ -347,14 +336,18 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->code = buf;
 	x->max = host2 || (mode & (MODE_ONE | MODE_BOUNCE)) ? 1 : MAX_BLOCK_INSNS;
 	x->straddles = false;
-	size = decode(x);
+	ps = soft_page(v, gpa);
+	x->page = ps ? ps->code : NULL;
+	decode(x);
 	if (!x->n)
 		return SOFT_STRADDLES;
+	x_find_inner(x);
+	x_find_steady(x);
+	size = x->x[x->n - 1].off + x->x[x->n - 1].zi.length;
 	x_settle(x);
 	x_share_analyse(x);
 	b = soft_meta_alloc(s, sizeof(*b));
-	x->links = soft_meta_alloc(s, sizeof(*x->links) * link_count(x));
-	if (!b || !x->links)
+	if (!b)
 		return NULL;
 	b->gpa2 = gpa2;
 	x->b = b;
@@ -368,6 +361,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	for (u32 i = 0; i < x->n && !x->full; i++) {
 		x->op_fs = FLAGS_MEM;
 		x->s0_kept = false;
+		x_join(x, i);
 		if (x->rsp_behind && !x_rsp_may_wait(&x->x[i]))
 			x_rsp_catch_up(x);
 		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);

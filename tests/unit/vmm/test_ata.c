@@ -24,9 +24,9 @@ extern const struct device_class sata_disk_class, sata_cd_class, ide_disk_class,
 
 static struct device *disk, *cd;
 
-static void on_pause(void *ctx, bool on)
+static void on_pause(void *ctx, struct disk *d, bool on)
 {
-	(void)ctx, (void)on;
+	(void)ctx, (void)d, (void)on;
 }
 
 /* Every sector begins with its number. */

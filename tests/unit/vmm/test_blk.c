@@ -22,9 +22,9 @@ static struct loop *loop;
 static struct device *dev;
 static u8 *config;
 
-static void on_pause(void *ctx, bool on)
+static void on_pause(void *ctx, struct disk *d, bool on)
 {
-	(void)ctx, (void)on;
+	(void)ctx, (void)d, (void)on;
 }
 
 static int start(const char *disk, const char *device)

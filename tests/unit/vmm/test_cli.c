@@ -69,11 +69,78 @@ static void test_options(void **state)
 	assert_int_equal(options_parse(table, &n, 2, refused), -1);
 }
 
+/* What a file of options comes to: the number of options, or -1. */
+static int take_text(const char *text)
+{
+	static const struct option_def table[] = {
+		{ "--with", "X", "takes one", set_value },
+		{ "--flag", NULL, "takes none", set_value },
+		{ NULL, NULL, NULL, NULL },
+	};
+	char path[] = "/tmp/anykvm-options.XXXXXX";
+	int fd = mkstemp(path), n = 0, r;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	r = options_file(table, &n, path);
+	unlink(path);
+	return r < 0 ? -1 : n;
+}
+
+static void test_file(void **state)
+{
+	static const char *const bad[] = {
+		"with\n", "with\t \n", "flag on\n", "--with x\n", "wit x\n", "with=x\n", "help\n",
+		"flag\nwith bad\n", "-h", "with\0x",
+	};
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(take_text(""), 0);
+	assert_int_equal(take_text("# a remark\n\n  \t\n"), 0);
+	assert_int_equal(take_text("with x\nflag\nwith\ty"), 3);
+	assert_string_equal(last, "y");
+	assert_int_equal(take_text("  with  a word, = # and more \t\r\n"), 1);
+	assert_string_equal(last, "a word, = # and more");
+	assert_int_equal(take_text("with --flag\n"), 1);
+	assert_string_equal(last, "--flag");
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(take_text(bad[i]), -1);
+	assert_int_equal(options_file(NULL, NULL, "/nonexistent/options"), -1);
+	assert_int_equal(options_file(NULL, NULL, "/"), -1);
+}
+
+/* Words between options. */
+static int take_word(void *ctx, const char *word)
+{
+	++*(int *)ctx;
+	return strcmp(word, "bad") ? 0 : -1;
+}
+
+static void test_mixed(void **state)
+{
+	static const struct option_def table[] = {
+		{ "--with", "X", "takes one", set_value },
+		{ NULL, NULL, NULL, NULL },
+	};
+	char *good[] = { "one", "--with", "word", "two", "--with=x", "three" };
+	char *refused[] = { "--with", "x", "bad" };
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(options_parse_mixed(table, &n, 6, good, take_word), 0);
+	assert_int_equal(n, 5);
+	assert_int_equal(options_parse_mixed(table, &n, 3, refused, take_word), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_mixed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,8 @@ static void powerdown(void *ctx) { (void)ctx; ask('p'); }
 static void reset(void *ctx) { (void)ctx; ask('r'); }
 static void quit(void *ctx) { (void)ctx; ask('q'); }
 
-static const struct qmp_ops ops = { status, stop, cont, powerdown, reset, quit, "guest", NULL };
+static const struct qmp_ops ops = { status, stop, cont, powerdown, reset, quit, "guest", NULL,
+				      { NULL } };
 
 /* The client: all that it got. */
 static char got[1 << 20];
@@ -55,6 +56,7 @@ static struct qmp *start(bool negotiate)
 	assert_non_null(q);
 	q->ops = &ops;
 	q->send = receive;
+	q->passed = -1;
 	memset(asked, 0, sizeof(asked));
 	if (negotiate)
 		qmp_input(q, NEGOTIATE, strlen(NEGOTIATE));

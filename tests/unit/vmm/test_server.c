@@ -19,6 +19,7 @@
 
 #include "control/address.h"
 #include "control/client.h"
+#include "control/commands.h"
 #include "control/server.h"
 
 #define SOON (monotonic_ns() + 10 * NSEC)
@@ -38,8 +39,20 @@ static void stop(void *ctx)
 	server_event(server, "STOP", NULL);
 }
 
+static json_t *become_stream(struct qmp *q, json_t *arguments, struct qmp_error *e)
+{
+	(void)arguments, (void)e;
+	q->stream = true;
+	return json_object();
+}
+
+static const struct qmp_command commands[] = {
+	{ "attach", NULL, become_stream },
+	{ NULL, NULL, NULL },
+};
+
 static const struct qmp_ops ops = {
-	status, stop, nothing, nothing, nothing, nothing, NULL, NULL,
+	status, stop, nothing, nothing, nothing, nothing, NULL, NULL, { commands },
 };
 
 static int make_dir(void **state)
@@ -323,6 +336,116 @@ static void last_words(void **state)
 	client_close(&c);
 }
 
+/* Many commands in one piece, whose answers are longer: all are answered, however slowly read. */
+static void pipelined(void **state)
+{
+	static const char command[] = "{\"execute\": \"query-commands\"}";
+	static char all[1000 * sizeof(command)], text[1000];
+	unsigned int i, lines = 0;
+	struct client_qmp c;
+	ssize_t n;
+
+	(void)state;
+	for (i = 0; i < 1000; i++)
+		memcpy(all + i * (sizeof(command) - 1), command, sizeof(command));
+	assert_int_equal(client_open(&c, path, SOON), 0);
+	fcntl(c.fd, F_SETFL, 0);
+	assert_int_equal(send(c.fd, all, strlen(all), 0), strlen(all));
+	usleep(100000);
+	c.at += c.at < c.len ? 2 : 0;	/* the end of the line before */
+	assert_int_equal(c.at, c.len);
+	while (lines < 1000) {
+		n = recv(c.fd, text, sizeof(text), 0);
+		assert_true(n > 0);
+		for (i = 0; i < (size_t)n; i++)
+			lines += text[i] == '\n';
+	}
+	assert_int_equal(lines, 1000);
+	client_close(&c);
+}
+
+/* --- streams --------------------------------------------------------------------------- */
+
+static char typed[16384];
+static size_t ntyped;
+
+static void send_nowhere(struct chardev *c, const u8 *p, size_t n) { (void)c, (void)p, (void)n; }
+static void not_ready(struct chardev *c) { (void)c; }
+static void no_front(struct chardev *c, const struct chardev_front *f) { (void)c, (void)f; }
+
+static size_t take_typed(void *front, const u8 *p, size_t n)
+{
+	size_t at = __atomic_load_n(&ntyped, __ATOMIC_ACQUIRE);
+
+	(void)front;
+	assert_true(at + n < sizeof(typed));
+	memcpy(typed + at, p, n);
+	__atomic_store_n(&ntyped, at + n, __ATOMIC_RELEASE);
+	return n;
+}
+
+static void wait_typed(const char *text)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1000 && __atomic_load_n(&ntyped, __ATOMIC_ACQUIRE) < strlen(text); i++)
+		usleep(1000);
+	assert_int_equal(ntyped, strlen(text));
+	assert_memory_equal(typed, text, ntyped);
+	ntyped = 0;
+}
+
+static void attach(struct client_qmp *c)
+{
+	int err;
+
+	assert_int_equal(client_open(c, path, SOON), 0);
+	json_decref(client_execute(c, "attach", NULL, SOON, &err));
+	assert_int_equal(err, 0);
+	fcntl(c->fd, F_SETFL, 0);
+	/* the end of the answer's line may have come with it, or comes now */
+	if (c->at < c->len)
+		assert_int_equal(c->len - c->at, 2);
+	else
+		assert_int_equal(recv(c->fd, c->in, 2, MSG_WAITALL), 2);
+}
+
+static void streams(void **state)
+{
+	struct chardev inner = { send_nowhere, not_ready, no_front };
+	const struct chardev_front front = { take_typed, NULL, NULL };
+	struct console_tap *tap = console_tap_new(&inner);
+	struct chardev *console = console_tap_chardev(tap);
+	struct client_qmp a, b;
+	char text[64] = "";
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(server_console(server, tap), 0);
+	console->connect(console, &front);
+	console->send(console, (const u8 *)"before", 6);
+	attach(&a);
+	attach(&b);
+	console->send(console, (const u8 *)"hello", 5);
+	assert_int_equal(recv(a.fd, text, 5, MSG_WAITALL), 5);
+	assert_string_equal(text, "hello");
+	assert_int_equal(recv(b.fd, text, 5, MSG_WAITALL), 5);
+	assert_int_equal(send(a.fd, "\nab{\"", 5, 0), 5);
+	wait_typed("\nab{\"");
+	/* one that does not read keeps nobody waiting, and what it types counts */
+	for (i = 0; i < 100000; i++)
+		console->send(console, (const u8 *)"0123456789", 10);
+	assert_int_equal(send(b.fd, "x", 1, 0), 1);
+	wait_typed("x");
+	/* also the last words of one that goes */
+	assert_int_equal(send(a.fd, "bye", 3, 0), 3);
+	client_close(&a);
+	wait_typed("bye");
+	client_close(&b);
+	end_server();
+	console_tap_free(tap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +458,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_reader, start, end),
 		cmocka_unit_test_setup_teardown(slow_reader, start, end),
 		cmocka_unit_test_setup_teardown(last_words, start, end),
+		cmocka_unit_test_setup_teardown(pipelined, start, end),
+		cmocka_unit_test_setup_teardown(streams, start, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -573,6 +573,17 @@ static void test_open(void **state)
 	loop_free(l);
 }
 
+/* A socket as a killed process leaves it. */
+static void leave_behind(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(a.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	close(fd);
+}
+
 static int dial(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -610,9 +621,13 @@ static void test_link(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(path));
+	snprintf(text, sizeof(text), "%s/s", path);
+	leave_behind(text);
 	snprintf(text, sizeof(text), "unix,path=%s/s,listen=on,if=none,id=w", path);
 	front.front = net_open(fake.board.backends, l, text);
 	assert_non_null(front.front);
+	snprintf(text, sizeof(text), "unix,path=%s/s,listen=on,if=none,id=v", path);
+	assert_null(net_open(fake.board.backends, l, text));	/* the first one's */
 	net_connect(front.front, &front, 0);
 	snprintf(text, sizeof(text), "%s/s", path);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../control/address.h"
 #include "../../error.h"
 #include "net.h"
 
@@ -30,6 +31,7 @@ struct link {
 	struct net n;		/* first */
 	struct loop *loop;
 	char *path;		/* that is removed at the end, or NULL */
+	struct stat made;
 	int listener, fd;	/* -1: none */
 	struct loop_entry *listen_entry, *entry;
 	size_t have;
@@ -206,7 +208,7 @@ static void destroy(struct net *n)
 	if (k->listener >= 0)
 		close(k->listener);
 	if (k->path)
-		unlink(k->path);
+		address_remove(k->path, &k->made);
 	free(k->path);
 	free(k);
 }
@@ -219,20 +221,22 @@ static const struct net_ops ops = {
 
 /* --- making it ----------------------------------------------------------------------- */
 
-static int listen_on(struct link *k, int fd, const struct sockaddr_un *a)
+static int listen_on(struct link *k, const char *path)
 {
-	k->listener = fd;
-	if (bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
-		return error("--net unix: cannot listen on %s: %s", a->sun_path, strerror(errno));
-	k->path = strdup(a->sun_path);
-	if (!k->path || listen(fd, 1) < 0)
-		return error("--net unix: %s", strerror(errno));
-	k->listen_entry = loop_add(k->loop, fd, POLLIN, on_connection, k);
-	return k->listen_entry ? 0 : error("out of memory");
+	k->listener = address_listen(path, &k->made);
+	if (k->listener < 0)
+		return -1;
+	k->path = strdup(path);
+	k->listen_entry = loop_add(k->loop, k->listener, POLLIN, on_connection, k);
+	return k->path && k->listen_entry ? 0 : error("out of memory");
 }
 
-static int connect_to(struct link *k, int fd, const struct sockaddr_un *a)
+static int connect_to(struct link *k, const struct sockaddr_un *a)
 {
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return error("--net unix: no socket: %s", strerror(errno));
 	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0) {
 		error("--net unix: cannot connect to %s: %s", a->sun_path, strerror(errno));
 		close(fd);
@@ -249,7 +253,6 @@ static int open_link(struct link *k, struct props *p)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const char *path = props_string(p, "path", NULL);
 	bool listens = props_bool(p, "listen", false);
-	int fd;
 
 	if (!path || !*path || strlen(path) >= sizeof(a.sun_path))
 		return error("--net unix needs path=PATH of at most %zu characters",
@@ -257,10 +260,7 @@ static int open_link(struct link *k, struct props *p)
 	if (p->failed)
 		return -1;
 	strcpy(a.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error("--net unix: no socket: %s", strerror(errno));
-	return listens ? listen_on(k, fd, &a) : connect_to(k, fd, &a);
+	return listens ? listen_on(k, path) : connect_to(k, &a);
 }
 
 struct net *net_link_open(struct loop *l, struct props *p)

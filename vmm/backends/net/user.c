@@ -20,12 +20,14 @@
 #include <unistd.h>
 
 #include "../../error.h"
+#include "../../sandbox/policy.h"
 #include "hostfwd.h"
 #include "net.h"
 
 #define WATCHED_MAX 4096	/* sockets; of others nothing is heard */
 #define EVENTS 64
 #define COMPLAINTS_MAX 8
+#define RESOLV_CONF "/etc/resolv.conf"
 
 /* A socket that libslirp asks about, by the index in this fill. */
 struct asked {
@@ -391,7 +393,10 @@ static int open_user(struct user *u, struct loop *l, struct props *p)
 	const char *text;
 
 	u->n.mtu = (unsigned int)props_number(p, "mtu", NET_MTU, 1280, 65520);
-	if (p->failed)
+	if (p->failed || sandbox_need(SANDBOX_INET, "--net user") < 0)
+		return -1;
+	/* libslirp looks up the host's name servers there, time and again */
+	if (access(RESOLV_CONF, R_OK) == 0 && sandbox_allow(RESOLV_CONF, SANDBOX_READ) < 0)
 		return -1;
 	u->loop = l;
 	u->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -193,6 +193,13 @@ static struct pci_bus *find_bus(struct pci_host *h, const char *name)
 	return name || h->running ? NULL : h->bus[0];
 }
 
+const char *pci_hotplug_bus(struct pci_host *h)
+{
+	struct pci_bus *b = h->running ? find_bus(h, NULL) : NULL;
+
+	return b ? b->bridge->name : NULL;
+}
+
 int pci_plug(struct pci_host *h, struct pci_device *d, struct props *p)
 {
 	const char *addr = p ? props_string(p, "addr", NULL) : NULL;

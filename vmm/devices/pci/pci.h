@@ -173,6 +173,8 @@ void pci_init(struct pci_device *d, const char *name, const struct pci_ids *ids)
  * error line.
  */
 int pci_plug(struct pci_host *h, struct pci_device *d, struct props *p);
+/* The name of a bus with hot-plug and a free slot, as bus= takes it; NULL: there is none. */
+const char *pci_hotplug_bus(struct pci_host *h);
 /* The same at a place that the chipset fixes. */
 int pci_plug_at(struct pci_bus *b, struct pci_device *d, unsigned int slot, unsigned int fn);
 /* Takes it off its bus, with its BARs and interrupts, and frees what it holds. */

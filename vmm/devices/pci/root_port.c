@@ -5,6 +5,9 @@
  * comes is there at once, and the system hears of it. One that is to go is
  * asked for by the attention button: the system stops using it and switches the
  * slot's power off, and then it goes.
+ *
+ * Linux passes over what happens in the second after it switched the power off.
+ * A device that comes then is announced again until the system has looked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +52,9 @@
 #define STATUS_LINK_CHANGED (1 << 8)
 #define STATUS_W1C 0x011f
 
+#define ANNOUNCE_NS (3 * NSEC / 2)
+#define ANNOUNCE_MAX 4
+
 struct root_port {
 	struct device dev;		/* when the user made it */
 	struct pci_device pci;
@@ -58,6 +64,8 @@ struct root_port {
 	u8 cap;
 	bool off;			/* the system has switched the power off */
 	bool irq;			/* the condition for an interrupt holds */
+	struct timer *announce;
+	unsigned int announced;
 };
 
 /* --- the slot: under host->lock ------------------------------------------------------ */
@@ -111,6 +119,25 @@ static void plugged(struct pci_bus *bus, struct pci_device *d)
 
 	(void)d;
 	set_present(p, true);
+	p->announced = 0;
+	if (bus->host->running)
+		timer_set(p->announce, monotonic_ns() + ANNOUNCE_NS);
+}
+
+/* Does the system know of the device? On the main thread. */
+static void on_announce(void *arg)
+{
+	struct root_port *p = arg;
+
+	pthread_mutex_lock(&p->bus.host->lock);
+	if (child(p) && get(p, SLOT_CONTROL) & CONTROL_POWER_OFF &&
+	    p->announced++ < ANNOUNCE_MAX) {
+		put(p, SLOT_STATUS, get(p, SLOT_STATUS) | STATUS_PRESENCE_CHANGED |
+		    STATUS_LINK_CHANGED);
+		update_irq(p);
+		timer_set(p->announce, monotonic_ns() + ANNOUNCE_NS);
+	}
+	pthread_mutex_unlock(&p->bus.host->lock);
 }
 
 static void unplugged(struct pci_bus *bus, struct pci_device *d)
@@ -216,6 +243,12 @@ static struct root_port *make(struct board *b, const char *id)
 		return NULL;
 	}
 	p->b = b;
+	p->announce = timer_new(b->loop, on_announce, p);
+	if (!p->announce) {
+		error("%s: cannot create a timer", id);
+		free(p);
+		return NULL;
+	}
 	snprintf(p->id, sizeof(p->id), "%s", id);
 	pci_init(&p->pci, p->id, &ids);
 	p->pci.owner = p;
@@ -230,6 +263,7 @@ static struct root_port *make(struct board *b, const char *id)
 	if (pci_bus_add(b->pci, &p->bus, &p->pci) == 0)
 		return p;
 	error("%s: there are too many PCI buses", id);
+	timer_free(p->announce);
 	free(p);
 	return NULL;
 }
@@ -254,6 +288,7 @@ void root_port_free(struct root_port *p)
 	if (!p)
 		return;
 	loop_forget(p->b->loop, p);
+	timer_free(p->announce);
 	pci_bus_remove(&p->bus);
 	pci_unplug(&p->pci);
 	free(p);

@@ -300,4 +300,5 @@ const struct device_class virtio_net_class = {
 	.usage = "net=ID of a --net, mac=AA:BB:CC:DD:EE:FF",
 	.create = create,
 	.destroy = destroy,
+	.unplug = virtio_unplug,
 };
