@@ -295,7 +295,8 @@ const struct option_def run_options[] = {
 	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
 	  "snapshot=on: what is written vanishes with the machine\n"
 	  "cache=writeback|none|writethrough|directsync|unsafe\n"
-	  "if=ahci|ide: on such a controller; if=none,id=ID: for a --device of your choice",
+	  "if=ahci|ide: on such a controller\n"
+	  "if=none,id=ID: for a --device of your choice",
 	  set_disk },
 	{ "--cdrom", "FILE[,K=V]...", "a CD or DVD image in a drive", set_cdrom },
 	{ "--net", "KIND[,K=V]...", "a network with a card for it; mac=ADDRESS sets the card's\n"
@@ -303,7 +304,8 @@ const struct option_def run_options[] = {
 	  "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  restrict=on  mtu=N\n"
 	  "tap,ifname=NAME or tap,fd=N: an interface of the host\n"
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
-	  "if=e1000: with such a card; if=none,id=ID: for a --device of your choice\n"
+	  "if=e1000: with such a card\n"
+	  "if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
 	{ "--audio", "KIND[,K=V]...", "a sound card, Intel AC '97\n"
 	  "none: nobody hears it; wav,path=FILE: what it plays goes to a file", set_audio },
