@@ -286,7 +286,8 @@ static bool make_board(const struct subject *s, struct device *dev[2])
 	if (registry_add(pc.board.backends, "net", "wire", &wire, (void (*)(void *))wire_destroy) ||
 	    !disk_open(pc.board.backends, pc.board.loop, "disk,format=raw,cache=unsafe,id=d",
 		       on_pause, NULL) ||
-	    !disk_open(pc.board.backends, pc.board.loop, "cd,format=raw,if=cdrom,id=c", on_pause, NULL))
+	    !disk_open(pc.board.backends, pc.board.loop, "cd,format=raw,if=cdrom,id=c",
+		       on_pause, NULL))
 		return false;
 	dev[0] = pc_device(s->first, s->text[0]);
 	dev[1] = s->second ? pc_device(s->second, s->text[1]) : NULL;
@@ -344,7 +345,8 @@ int main(int argc, char **argv)
 			alarm(0);
 			rounds++;
 		}
-	printf("fuzz-devices: %u rounds, %lu steps, %lu interrupts\n", rounds, accesses, interrupts);
+	printf("fuzz-devices: %u rounds, %lu steps, %lu interrupts\n", rounds, accesses,
+	       interrupts);
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	return chdir("/") < 0 || system(command) || !interrupts;
 }

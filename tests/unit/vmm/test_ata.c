@@ -50,9 +50,10 @@ static int setup(const struct device_class *disk_class, const struct device_clas
 		return -1;
 	make_image("ata-disk", SECTORS);
 	make_image("ata-cd", 400);
-	if (!disk_open(pc.board.backends, pc.board.loop, "ata-disk,format=raw,id=d", on_pause, NULL) ||
-	    !disk_open(pc.board.backends, pc.board.loop, "ata-cd,format=raw,if=cdrom,id=c", on_pause,
-		       NULL))
+	if (!disk_open(pc.board.backends, pc.board.loop, "ata-disk,format=raw,id=d", on_pause,
+		       NULL) ||
+	    !disk_open(pc.board.backends, pc.board.loop, "ata-cd,format=raw,if=cdrom,id=c",
+		       on_pause, NULL))
 		return -1;
 	disk = pc_device(disk_class, "disk,drive=d");
 	cd = pc_device(cd_class, "cd,drive=c");
@@ -259,7 +260,8 @@ static void packet(unsigned int slot, const u8 *bytes, u32 room)
 static void sata_cd(void **state)
 {
 	static const u8 capacity[12] = { 0x25 }, read[12] = { 0x28, 0, 0, 0, 0, 10, 0, 0, 2 };
-	static const u8 beyond[12] = { 0x28, 0, 0, 0, 0, 99, 0, 0, 2 }, sense[12] = { 3, 0, 0, 0, 18 };
+	static const u8 beyond[12] = { 0x28, 0, 0, 0, 0, 99, 0, 0, 2 };
+	static const u8 sense[12] = { 3, 0, 0, 0, 18 };
 	static const u8 toc[12] = { 0x43, 2, 0, 0, 0, 0, 0, 0, 20 }, odd[12] = { 0xff };
 	const u8 *data = pc_at(BUFFER);
 	u32 n;

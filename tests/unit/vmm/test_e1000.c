@@ -353,7 +353,7 @@ static void receiving(void **state)
 
 static void receiving_tagged(void **state)
 {
-	u8 frame[64] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56, 1, 1, 1, 1, 1, 1, 0x81, 0, 0x01, 0x23, 8 };
+	u8 frame[64] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56, 1, 1, 1, 1, 1, 1, 0x81, 0, 1, 0x23, 8 };
 	const u8 *d = pc_at(RX);
 
 	(void)state;

@@ -99,7 +99,8 @@ void ata_host_error(struct ata_drive *d, struct ata_plan *p);
  * The n-th range of a trim plan's data: 1, 0 for one without sectors, -1 at the
  * end or for one that is not on the disk (which fails the plan).
  */
-int ata_trim_range(struct ata_drive *d, struct ata_plan *p, unsigned int n, u64 *offset, u64 *bytes);
+int ata_trim_range(struct ata_drive *d, struct ata_plan *p, unsigned int n, u64 *offset,
+		   u64 *bytes);
 #define ATA_TRIM_RANGES (ATA_BLOCK / 8)
 
 /* --- between the files of this folder ------------------------------------------- */

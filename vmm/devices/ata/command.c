@@ -22,8 +22,8 @@ enum command {
 	C_IDENTIFY = 0xec, C_FEATURES = 0xef, C_NATIVE_MAX = 0xf8,
 };
 
-enum { F_WRITE_CACHE = 0x02, F_TRANSFER_MODE = 0x03, F_NO_READ_AHEAD = 0x55, F_NO_WRITE_CACHE = 0x82,
-	F_READ_AHEAD = 0xaa };
+enum { F_WRITE_CACHE = 0x02, F_TRANSFER_MODE = 0x03, F_NO_READ_AHEAD = 0x55,
+	F_NO_WRITE_CACHE = 0x82, F_READ_AHEAD = 0xaa };
 
 #define HEADS 16u
 #define TRACK 63u

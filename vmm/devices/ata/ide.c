@@ -140,7 +140,7 @@ static void write_data(struct ide_channel *c, u32 v, unsigned int size)
 		ide_buffer_done(c);
 }
 
-/* --- ports ------------------------------------------------------------------------------------- */
+/* --- ports ------------------------------------------------------------------------- */
 
 static u64 ports_read(void *dev, u64 offset, unsigned int size)
 {
@@ -228,7 +228,7 @@ static void master_write(void *dev, u64 offset, u64 value, unsigned int size)
 	ide_leave(c);
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------- */
 
 static int add_ports(struct ide *ide, unsigned int n)
 {

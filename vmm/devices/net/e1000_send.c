@@ -163,7 +163,8 @@ static bool add_tag(struct e1000 *e, struct e1000_frame *f)
 	struct e1000_context *c = &f->context;
 
 	if (f->len < TAG_AT + 2 || f->len + TAG_SIZE > sizeof(f->bytes) || c->header > 0xff - 4 ||
-	    c->tucso > 0xff - 4 || c->tucss > 0xff - 4 || c->ipcso > 0xff - 4 || c->ipcss > 0xff - 4)
+	    c->tucso > 0xff - 4 || c->tucss > 0xff - 4 || c->ipcso > 0xff - 4 ||
+	    c->ipcss > 0xff - 4)
 		return false;
 	memmove(f->bytes + TAG_AT + TAG_SIZE, f->bytes + TAG_AT, f->len - TAG_AT);
 	put_be16(f->bytes + TAG_AT, *e1000_reg(e, R_VET));
