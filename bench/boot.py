@@ -3,6 +3,7 @@
 first instruction, and memory that the process holds beside the guest's."""
 import subprocess
 
+import devices
 from session import ROOT, WORK, BenchError, images, machine
 
 CPUS, MEMORY = 1, 512
@@ -62,4 +63,5 @@ MEASURES = {
     "process-to-init": ("s", process_to_init),
     "first-instruction": ("ms", first_instruction),
     "overhead": ("MiB", overhead),
+    **devices.MEASURES,
 }

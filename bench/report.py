@@ -139,6 +139,11 @@ class Report:
             if w.kind == "short":
                 yield f"{w.name}, of native", self.slower[w.name], "≤", 3, "×"
         yield "memory beside the guest's", self.value("overhead", "anykvm"), "≤", 64, "MiB"
+        for name in ("disk-read", "disk-write", "disk-randread", "disk-randwrite"):
+            yield f"{name}, of TCG's", self.over(name, "anykvm", "tcg"), "≥", 3, "×"
+        yield "network, of TCG's", self.over("network", "anykvm", "tcg"), "≥", 2, "×"
+        yield "the machine micro, process to init", self.value("micro-to-init", "anykvm"), \
+            "≤", 0.8, "s"
         yield "to the first instruction", self.value("first-instruction", "anykvm"), "≤", 20, "ms"
 
     def print(self):

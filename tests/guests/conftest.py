@@ -14,6 +14,16 @@ import machine  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--runner", choices=("anykvm", "qemu"), default="anykvm")
+    parser.addoption("--slow", action="store_true", help="with the tests that take minutes")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: left out without --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        items[:] = [i for i in items if not i.get_closest_marker("slow")]
 
 
 @pytest.fixture(scope="session")

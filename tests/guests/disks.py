@@ -85,20 +85,20 @@ def initrd(extra=()):
         return images.initrd("amd64", (load, *extra), Path(tmp))
 
 
-def grub_image(platform, out, tmp):
-    (tmp / "find.cfg").write_text(FIND_CFG)
+def grub_image(platform, out, tmp, find=FIND_CFG):
+    (tmp / "find.cfg").write_text(find)
     modules = (*GRUB_MODULES, "biosdisk") if platform == "i386-pc" else GRUB_MODULES
     images.run(["grub-mkimage", "-O", platform, "-d", str(GRUB / platform), "-p", "/boot/grub",
                 "-c", str(tmp / "find.cfg"), "-o", str(out), *modules])
     return out
 
 
-def esp(tmp):
-    image, loader = tmp / "esp", grub_image("x86_64-efi", tmp / "bootx64.efi", tmp)
+def esp(tmp, find=FIND_CFG, label="ANYKVM-ESP"):
+    image, loader = tmp / "esp", grub_image("x86_64-efi", tmp / "bootx64.efi", tmp, find)
     with open(image, "wb") as f:
         f.truncate(ESP_SIZE)
     images.run(["mformat", "-i", str(image), "-T", str(ESP_SIZE // 512), "-h", "16", "-s", "63",
-                "::"])
+                "-v", label, "::"])
     images.run(["mmd", "-i", str(image), "::EFI", "::EFI/BOOT"])
     images.run(["mcopy", "-i", str(image), str(loader), "::EFI/BOOT/BOOTX64.EFI"])
     return image.read_bytes()
@@ -127,15 +127,20 @@ def partition(kind, start, size, active=False):
                        size // 512)
 
 
+def boot_area(boot, core, table):
+    """What lies before the first partition."""
+    if 512 + len(core) > ESP_AT:
+        raise images.ImageError("GRUB's core image does not fit before the first partition")
+    return boot[:440] + struct.pack("<IH", 0x616b766d, 0) + table.ljust(64, b"\0") + \
+        b"\x55\xaa" + core
+
+
 def assemble(path, tmp, initramfs):
     core = grub_image("i386-pc", tmp / "core.img", tmp).read_bytes()
     boot = (GRUB / "i386-pc" / "boot.img").read_bytes()
-    if 512 + len(core) > ESP_AT:
-        raise images.ImageError("GRUB's core image does not fit before the first partition")
     table = partition(0xef, ESP_AT, ESP_SIZE) + partition(0x83, ROOT_AT, ROOT_SIZE, True)
     with open(path, "wb") as f:
-        f.write(boot[:440] + struct.pack("<IH", 0x616b766d, 0) + table.ljust(64, b"\0") +
-                b"\x55\xaa" + core)
+        f.write(boot_area(boot, core, table))
         for at, data in ((ESP_AT, esp(tmp)), (ROOT_AT, root(tmp, initramfs))):
             f.seek(at)
             f.write(data)

@@ -179,6 +179,10 @@ class Guest:
                 time.sleep(0.05)
         while self.process.stdout and self.pump(0.05):
             pass
+        before = -1
+        while self.tty is not None and len(self.text) > before:
+            before = len(self.text)
+            self.pump(0.1)
         return self.process.returncode
 
     def fail(self, what):

@@ -74,16 +74,23 @@ static void disk_free(void *backend)
 	free(d);
 }
 
-static int take_options(struct disk *d, struct props *p, struct block_options *o, bool *show)
+/* What if= (or interface=, in full) takes, and the device of each. */
+static const char *const interfaces[] = { "virtio", "ahci", "ide", "cdrom", "none", NULL };
+static const char *const devices[] = { "virtio-blk", "sata-disk", "ide-disk", "cdrom", NULL };
+enum { IF_VIRTIO, IF_CDROM = 3 };
+
+static int take_options(struct disk *d, struct props *p, struct block_options *o,
+			const char **device)
 {
-	static const char *const interfaces[] = { "virtio", "none", NULL };
+	unsigned int interface = props_choice(p, "interface", IF_VIRTIO, interfaces);
 	const char *cache = props_string(p, "cache", "writeback");
 	const char *serial = props_string(p, "serial", "");
 
 	o->format = props_string(p, "format", NULL);
-	o->readonly = props_bool(p, "readonly", false);
+	interface = props_choice(p, "if", interface, interfaces);
+	*device = devices[interface];
+	o->readonly = props_bool(p, "readonly", interface == IF_CDROM);
 	o->snapshot = props_bool(p, "snapshot", false);
-	*show = props_choice(p, "if", 0, interfaces) == 0;
 	if (block_cache_parse(cache, &o->cache) < 0)
 		return error("--disk: cache= takes writeback, none, writethrough, directsync or "
 			     "unsafe, not '%s'", cache);
@@ -95,7 +102,7 @@ static int take_options(struct disk *d, struct props *p, struct block_options *o
 }
 
 /* The text of the device: what this file did not take are its properties. */
-static int device_text(struct disk *d, struct props *p)
+static int device_text(struct disk *d, struct props *p, const char *device)
 {
 	size_t size;
 	FILE *f = open_memstream(&d->device, &size);
@@ -103,7 +110,7 @@ static int device_text(struct disk *d, struct props *p)
 
 	if (!f)
 		return error("out of memory");
-	fprintf(f, "virtio-blk,drive=");
+	fprintf(f, "%s,drive=", device);
 	props_print_value(f, d->id);
 	for (i = 0; i < p->count; i++) {
 		if (p->p[i].taken)
@@ -132,14 +139,14 @@ static int choose_id(struct disk *d, struct registry *r, const char *given)
 static int open_disk(struct disk *d, struct registry *r, struct props *p)
 {
 	struct block_options o = { 0 };
-	bool show;
+	const char *device;
 
 	if (!*p->type)
 		return error("--disk needs the name of an image file");
-	if (take_options(d, p, &o, &show) < 0 ||
+	if (take_options(d, p, &o, &device) < 0 ||
 	    choose_id(d, r, props_string(p, "id", NULL)) < 0)
 		return -1;
-	if ((show && device_text(d, p) < 0) || props_finish(p) < 0)
+	if ((device && device_text(d, p, device) < 0) || props_finish(p) < 0)
 		return -1;
 	d->path = strdup(p->type);
 	d->block = d->path ? block_open(p->type, &o) : NULL;

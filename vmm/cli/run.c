@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backends/audio.h"
 #include "../backends/chardev.h"
 #include "../backends/console_tap.h"
 #include "../backends/disk.h"
@@ -49,6 +50,7 @@
 #define TRACES_MAX 4
 #define REFRESH_NS 10000000ULL	/* time for the CPUs to leave the guest once */
 #define DISKS_MAX 32
+#define CDROMS_MAX 6
 #define NETS_MAX 16
 #define DISPLAYS_MAX 8
 #define CHARDEVS_MAX 16
@@ -70,6 +72,8 @@ struct run {
 	unsigned int ntraces;
 	const char *disks[DISKS_MAX];
 	unsigned int ndisks;
+	char *cdrom[CDROMS_MAX];	/* the texts of their disks */
+	unsigned int ncdroms;
 	const char *nets[NETS_MAX];
 	unsigned int nnets;
 	bool no_net;
@@ -83,6 +87,7 @@ struct run {
 	unsigned int nchardevs;
 	enum console console_kind;
 	struct chardev *serial;		/* the other end of the serial port */
+	const char *audio;		/* or NULL */
 	bool no_sandbox, allows;
 
 	struct control_config control_config;
@@ -152,6 +157,20 @@ static int set_disk(void *ctx, const char *value)
 		return error("too many --disk options: at most %d", DISKS_MAX);
 	r->disks[r->ndisks++] = value;
 	return 0;
+}
+
+/* A disk with an interface of its own. */
+static int set_cdrom(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	char **text = &r->cdrom[r->ncdroms];
+
+	if (r->ncdroms == CDROMS_MAX)
+		return error("too many --cdrom options: at most %d", CDROMS_MAX);
+	if (asprintf(text, "%s,if=cdrom", value) < 0)
+		return error("out of memory");
+	r->ncdroms++;
+	return set_disk(r, *text);
 }
 
 static int set_net(void *ctx, const char *value)
@@ -233,6 +252,12 @@ static int set_console(void *ctx, const char *value)
 			return 0;
 		}
 	return error("--console takes serial, virtio or none, not '%s'", value);
+}
+
+static int set_audio(void *ctx, const char *value)
+{
+	((struct run *)ctx)->audio = value;
+	return 0;
 }
 
 static int set_cpus(void *ctx, const char *value)
@@ -367,12 +392,16 @@ const struct option_def run_options[] = {
 	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
 	  "snapshot=on: what is written vanishes with the machine\n"
 	  "cache=writeback|none|writethrough|directsync|unsafe\n"
-	  "if=none,id=ID: for a --device of your choice", set_disk },
+	  "if=ahci|ide: on such a controller\n"
+	  "if=none,id=ID: for a --device of your choice",
+	  set_disk },
+	{ "--cdrom", "FILE[,K=V]...", "a CD or DVD image in a drive", set_cdrom },
 	{ "--net", "KIND[,K=V]...", "a network with a card for it; mac=ADDRESS sets the card's\n"
 	  "user (default): through this process, as 10.0.2.15; 10.0.2.2 is this host\n"
 	  "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  restrict=on  mtu=N\n"
 	  "tap,ifname=NAME or tap,fd=N: an interface of the host\n"
 	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
+	  "if=e1000: with such a card\n"
 	  "if=none,id=ID: for a --device of your choice\n"
 	  "none: no network", set_net },
 	{ "--share", "FOLDER[,K=V]...", "a folder of this host, as a 9p file system of the guest:\n"
@@ -388,6 +417,8 @@ const struct option_def run_options[] = {
 	{ "--chardev", "KIND[,K=V]...", "what a --device is connected to, by its id=ID:\n"
 	  "file,path=FILE[,append=on]  unix,path=FILE: a socket\n"
 	  "pty[,link=FILE]: a terminal of this host  null", set_chardev },
+	{ "--audio", "KIND[,K=V]...", "a sound card, Intel AC '97\n"
+	  "none: nobody hears it; wav,path=FILE: what it plays goes to a file", set_audio },
 	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", set_device },
 	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
 	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
@@ -539,6 +570,14 @@ static void on_full_disk(void *ctx, struct disk *d, bool full)
 
 	if (r->control)
 		control_full_disk(r->control, d, full);
+}
+
+static void on_watchdog(void *ctx, const char *action)
+{
+	struct run *r = ctx;
+
+	if (r->control)
+		control_watchdog(r->control, action);
 }
 
 /* --- running ------------------------------------------------------------------------- */
@@ -697,6 +736,15 @@ static int open_shares(struct run *r)
 	return 0;
 }
 
+static int open_audio(struct run *r)
+{
+	struct audio *a = r->audio ? audio_open(r->backends, r->audio) : NULL;
+
+	if (!r->audio || !a)
+		return r->audio ? -1 : 0;
+	return a->device ? set_device(r, a->device) : 0;
+}
+
 static int set_up(struct run *r)
 {
 	static const struct qmp_command *const more[] = { screen_commands, balloon_commands, NULL };
@@ -722,11 +770,13 @@ static int set_up(struct run *r)
 		return error("out of memory");
 	r->config.backends = r->backends;
 	r->config.input = r->input;
+	r->config.on_watchdog = on_watchdog;
+	r->config.on_watchdog_ctx = r;
 	r->config.display = r->display;
 	if (add_vga(r) < 0 || add_tablet(r) < 0)
 		return -1;
 	if (open_disks(r) < 0 || open_nets(r) < 0 || open_vsock(r) < 0 ||
-	    open_shares(r) < 0)
+	    open_shares(r) < 0 || open_audio(r) < 0)
 		return -1;
 	r->signals = signals_new(r->loop, on_quit, on_tell, r);
 	if (!r->signals)
@@ -785,6 +835,8 @@ static void tear_down(struct run *r)
 {
 	while (r->nshows)
 		show_free(r->shows[--r->nshows]);
+	while (r->ncdroms)
+		free(r->cdrom[--r->ncdroms]);
 	control_free(r->control);
 	screen_free(r->screen);
 	trace_finish(r->config.trace);

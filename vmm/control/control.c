@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../error.h"
@@ -148,6 +149,13 @@ void control_full_disk(struct control *c, const struct disk *d, bool full)
 					    "No space left on device"));
 	c->full += full ? 1u : -1u;
 	update(c);
+}
+
+void control_watchdog(struct control *c, const char *action)
+{
+	server_event_data(c->server, "WATCHDOG", json_pack("{s:s}", "action", action));
+	if (!strcmp(action, "pause"))
+		stop(c);
 }
 
 /* --- life ------------------------------------------------------------------------------- */

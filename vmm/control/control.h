@@ -39,5 +39,7 @@ void control_end(struct control *c, enum machine_end why, bool reset, bool signa
  * wait as long as there is one. d is NULL for one that was removed.
  */
 void control_full_disk(struct control *c, const struct disk *d, bool full);
+/* A watchdog has run down: it is told, and "pause" is done. */
+void control_watchdog(struct control *c, const char *action);
 
 #endif

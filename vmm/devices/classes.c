@@ -2,10 +2,18 @@
 /* Every class of devices that --device makes. Each is defined in its own file. */
 #include "device.h"
 
+extern const struct device_class ac97_class;
+extern const struct device_class cdrom_class;
+extern const struct device_class e1000_class;
+extern const struct device_class i6300esb_class;
+extern const struct device_class ide_cd_class;
+extern const struct device_class ide_disk_class;
 extern const struct device_class pcie_port_class;
 extern const struct device_class vga_class;
 extern const struct device_class virtio_9p_class;
 extern const struct device_class virtio_balloon_class;
+extern const struct device_class sata_cd_class;
+extern const struct device_class sata_disk_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_gpu_class;
@@ -18,10 +26,18 @@ extern const struct device_class virtio_tablet_class;
 extern const struct device_class virtio_vsock_class;
 
 const struct device_class *const device_classes[] = {
+	&ac97_class,
+	&cdrom_class,
+	&e1000_class,
+	&i6300esb_class,
+	&ide_cd_class,
+	&ide_disk_class,
 	&pcie_port_class,
 	&vga_class,
 	&virtio_9p_class,
 	&virtio_balloon_class,
+	&sata_cd_class,
+	&sata_disk_class,
 	&virtio_blk_class,
 	&virtio_console_class,
 	&virtio_gpu_class,

@@ -38,9 +38,11 @@
 
 #define DEVICE_ID_MAX 64
 
+struct ahci;
 struct device;
 struct display;
 struct fw_cfg;
+struct ide;
 struct input;
 struct pci_host;
 struct virtio_mmio_bus;
@@ -55,6 +57,8 @@ struct board {
 	struct loop *loop;			/* the main thread's */
 	struct pci_host *pci;			/* NULL: the machine has no PCI */
 	struct virtio_mmio_bus *virtio_mmio;	/* NULL unless it has this instead */
+	struct ahci *ahci;			/* NULL until a drive is on it */
+	struct ide *ide;			/* the same */
 	struct fw_cfg *fw_cfg;			/* NULL: there is no firmware */
 	struct input *input;			/* where the user's keys and movements come from */
 	struct display *display;		/* the screen */
@@ -64,7 +68,9 @@ struct board {
 	unsigned int cpus;
 	/* The system has let go of a device: it goes. On the main thread; NULL: nobody hears. */
 	void (*remove)(struct board *b, struct device *d);
-	void *machine;				/* for remove */
+	/* A watchdog has run down and does what its action says; on the main thread, or NULL. */
+	void (*watchdog)(struct board *b, const char *action);
+	void *machine;				/* for these two */
 };
 
 static inline struct irq_line board_line(const struct board *b, unsigned int gsi)

@@ -157,6 +157,14 @@ static void power_reset(void *ctx)
 	machine_set_end(ctx, MACHINE_RESET);
 }
 
+static void watchdog(struct board *b, const char *action)
+{
+	const struct machine_config *c = ((struct machine *)b->machine)->config;
+
+	if (c->on_watchdog)
+		c->on_watchdog(c->on_watchdog_ctx, action);
+}
+
 /* What every machine has. */
 static int create_parts(struct machine *m, struct chardev *console)
 {
@@ -202,6 +210,7 @@ static int create_devices(struct machine *m, struct chardev *console)
 		.power = { power_off, power_reset, m },
 		.cpus = m->config->boot.cpus,
 		.remove = machine_remove_device,
+		.watchdog = watchdog,
 		.machine = m,
 	};
 	if (create_parts(m, console) < 0 || start_prepare(m) < 0 || m->config->type->create(m) < 0)

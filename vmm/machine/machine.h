@@ -72,6 +72,9 @@ struct machine_config {
 	/* A device that machine_del_device was asked for is gone; or NULL. */
 	void (*on_removed)(void *ctx, const char *id);
 	void *on_removed_ctx;
+	/* A watchdog has run down: "pause" is for this function to do. Or NULL. */
+	void (*on_watchdog)(void *ctx, const char *action);
+	void *on_watchdog_ctx;
 };
 
 /* Why a machine ended. */

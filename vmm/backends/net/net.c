@@ -185,7 +185,7 @@ static void net_free(void *backend)
 }
 
 /* The text of the device: the properties that nobody took. */
-static int device_text(struct net *n, struct props *p)
+static int device_text(struct net *n, struct props *p, const char *device)
 {
 	size_t size;
 	FILE *f = open_memstream(&n->device, &size);
@@ -193,7 +193,7 @@ static int device_text(struct net *n, struct props *p)
 
 	if (!f)
 		return error("out of memory");
-	fprintf(f, "virtio-net,net=");
+	fprintf(f, "%s,net=", device);
 	props_print_value(f, n->id);
 	for (i = 0; i < p->count; i++) {
 		if (p->p[i].taken)
@@ -250,18 +250,20 @@ static struct net *open_kind(struct loop *l, struct props *p)
 
 struct net *net_open(struct registry *r, struct loop *l, const char *text)
 {
-	static const char *const interfaces[] = { "virtio", "none", NULL };
+	static const char *const interfaces[] = { "virtio", "e1000", "none", NULL };
+	static const char *const devices[] = { "virtio-net", "e1000", NULL };
 	struct net *n = NULL;
 	struct props p;
-	bool show, ok = false;
+	const char *device;
+	bool ok = false;
 
 	if (props_parse_lists(&p, text, "hostfwd") == 0)
 		n = open_kind(l, &p);
 	if (n) {
-		show = props_choice(&p, "if", 0, interfaces) == 0;
+		device = devices[props_choice(&p, "if", 0, interfaces)];
 		ok = choose_id(n, r, props_string(&p, "id", NULL)) == 0 &&
 			choose_mac(n, !strcmp(p.type, "user")) == 0 &&
-			(!show || device_text(n, &p) == 0) && props_finish(&p) == 0 &&
+			(!device || device_text(n, &p, device) == 0) && props_finish(&p) == 0 &&
 			registry_add(r, "net", n->id, n, net_free) == 0;
 	}
 	if (n && !ok) {

@@ -98,7 +98,7 @@ struct net {
  *	user[,hostfwd=...][,restrict=on][,mtu=N]
  *	tap[,ifname=NAME|,fd=N]
  *	unix,path=PATH[,listen=on]
- * each with [,id=][,if=virtio|none]; what it does not know becomes a property
+ * each with [,id=][,if=virtio|e1000|none]; what it does not know becomes a property
  * of the device. NULL after an error line.
  */
 struct net *net_open(struct registry *r, struct loop *l, const char *text);

@@ -99,12 +99,18 @@ static int finish(struct qcow2 *q, const struct fill *f, int err)
 
 /* --- filling ---------------------------------------------------------------------------- */
 
-/* Whether the guest reads zeros in this cluster; a failure says no. */
-static bool reads_zero(struct qcow2 *q, u64 off)
+/*
+ * Whether the guest reads zeros from off to end; a failure says no. A backing file
+ * has holes that are smaller than a cluster.
+ */
+static bool reads_zero(struct qcow2 *q, u64 off, u64 end)
 {
 	u64 run;
 
-	return node_status(&q->node, off, 1, &run) == BLOCK_ZERO;
+	for (; off < end; off += run)
+		if (node_status(&q->node, off, end - off, &run) != BLOCK_ZERO || !run)
+			return false;
+	return true;
 }
 
 /*
@@ -118,7 +124,7 @@ static int old_data(struct qcow2 *q, const struct fill *f, u64 off, u64 len, u8 
 	int err;
 
 	*buf = NULL;
-	if (!len || (f->fresh && reads_zero(q, align_down(off, q->cluster_size))))
+	if (!len || (f->fresh && reads_zero(q, off, off + len)))
 		return 0;
 	*buf = malloc(len);
 	if (!*buf)
