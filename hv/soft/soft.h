@@ -82,7 +82,7 @@ static inline u32 jc_index(int way, u64 rip)
 }
 
 #define JC_PAGES 32768u
-#define LARGE_PAGES 4096u
+#define LARGE_PAGES 16384u
 
 #define ITLB_ENTRIES 512
 /* Executable pages lately entered: linear page -> guest-physical, with the page's memory. */
@@ -241,7 +241,7 @@ struct soft_cpu {
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
-	bool huge_pages;	/* some translation came from a 1 GiB page */
+	bool huge_pages[2];	/* some translation came from a 1 GiB page; by half */
 	bool refetch;		/* rip's page may be another now */
 	u32 caller_mxcsr;	/* of who called KVM_RUN */
 	u16 caller_fcw;

@@ -282,7 +282,7 @@ static void flush(struct vcpu *v, bool keep_global)
 	}
 	itlb_flush(c, keep_global);
 	if (!keep_global) {
-		c->huge_pages = false;
+		c->huge_pages[0] = c->huge_pages[1] = false;
 		host_memset(c->large_map, 0, sizeof(c->large_map));
 	}
 	c->refetch = true;
@@ -319,12 +319,18 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep)
 	soft_space_load(c, to, keep);
 }
 
+/* The halves of the address space apart: the kernel's map of all memory has large pages. */
+static u32 large_bit(u64 linear)
+{
+	return (linear >> 21 & (LARGE_PAGES / 2 - 1)) | (linear >> 63 ? LARGE_PAGES / 2 : 0);
+}
+
 static void note_page_size(struct soft_cpu *c, u64 linear, u8 shift)
 {
-	u32 bit = linear >> 21 & (LARGE_PAGES - 1);
+	u32 bit = large_bit(linear);
 
 	if (shift == 30)
-		c->huge_pages = true;
+		c->huge_pages[linear >> 63] = true;
 	else if (shift == 22)	/* two of the regions that the map knows */
 		c->large_map[bit / 64] |= 3ull << (bit % 64 & ~1u);
 	else if (shift > PAGE_SHIFT)
@@ -333,7 +339,7 @@ static void note_page_size(struct soft_cpu *c, u64 linear, u8 shift)
 
 static bool in_large_page(const struct soft_cpu *c, u64 linear)
 {
-	u32 bit = linear >> 21 & (LARGE_PAGES - 1);
+	u32 bit = large_bit(linear);
 
 	return c->large_map[bit / 64] >> (bit % 64) & 1;
 }
@@ -343,7 +349,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	struct soft_cpu *c = soft_cpu(v);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
-	if (c->huge_pages || in_large_page(c, linear)) {	/* a piece of a larger page */
+	if (c->huge_pages[linear >> 63] || in_large_page(c, linear)) {	/* a piece of a larger page */
 		soft_flush_tlb(v, false);
 		return;
 	}

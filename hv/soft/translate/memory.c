@@ -317,6 +317,12 @@ static void check_const(struct xl *x, const struct xinsn *xi, u32 span, bool wri
 	x->ref = (struct x_ref){ .index = -1 };
 }
 
+/* Is its page the one of last time? Stacks of the kernel change with the task. */
+static bool same_page(const struct xl *x, const struct xinsn *xi, bool stack)
+{
+	return xi->steady || (stack && MODE_MMU(x->mode) == MMU_USER);
+}
+
 /* 64-bit mode, [base + disp] without a segment base: S0 and x->ref = its place. */
 static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size,
 			bool write, u32 align, bool stack)
@@ -326,10 +332,10 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 	if (base == S0 || disp < 0 || disp > MAX_DISP || align > 1 || (x->mode & MODE_ALIGN)) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
 		check_address(x, xi, size, write, align, stack,
-			      base == H_R15 || xi->steady);
+			      same_page(x, xi, base == H_R15));
 		return;
 	}
-	f = compare(x, xi, base, disp, size, write, 1, base == H_R15 || xi->steady);
+	f = compare(x, xi, base, disp, size, write, 1, same_page(x, xi, base == H_R15));
 	f.cold->info = miss_info(xi, size, write, 1, false, stack);
 	f.cold->delta = true;
 	e_op_found(x, 0x8b, &f);
@@ -341,7 +347,7 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 		   bool write, s32 *site)
 {
 	struct found f;
-	bool same = base == H_R15 || xi->steady;
+	bool same = same_page(x, xi, base == H_R15);
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
@@ -450,7 +456,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
 		check_address(x, xi, size, write, align, seg == SEG_SS,
-			      op->mem.base == ZYDIS_REGISTER_RSP || xi->steady);
+			      same_page(x, xi, op->mem.base == ZYDIS_REGISTER_RSP));
 }
 
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
@@ -481,7 +487,7 @@ void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 	} else {
 		e_lea_full(x, false, S0, base, -1, 1, disp);
 		segment(x, xi, SEG_SS, size, write);
-		check_address(x, xi, size, write, 1, true, true);
+		check_address(x, xi, size, write, 1, true, same_page(x, xi, true));
 	}
 }
 
