@@ -61,6 +61,8 @@ class Engine:
 
     def command(self, kernel, initrd=None, append="", cpus=1, memory=512, extra=()):
         runner = "qemu" if self.kind == "tcg" else "anykvm"
+        if "perf-map" in (self.switches or ""):  # perf looks for it in the machine's own root
+            extra = (*extra, "--sandbox", "off")
         argv = machine.command(runner, kernel, initrd, append, cpus, memory, extra=extra)
         if self.path:
             argv[0] = self.path
