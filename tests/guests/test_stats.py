@@ -12,9 +12,9 @@ pytestmark = pytest.mark.usefixtures("anykvm_only")
 LIMIT = 60
 
 
-def start(*extra, test="", cpus=2):
+def start(*extra, test="", cpus=2, memory=512):
     argv = machine.command("anykvm", images.kernel("cloud"), images.initrd("amd64"),
-                           f"console=ttyS0 quiet {test}", cpus, 512, extra=extra)
+                           f"console=ttyS0 quiet {test}", cpus, memory, extra=extra)
     return machine.Guest(argv, tty=not test)
 
 
@@ -59,3 +59,22 @@ def test_signal():
         first, second = counters(guest.errors)
     assert second["exits"] > first["exits"] > 0
     assert second["links"] >= first["links"] > 0
+
+
+def test_forks():
+    """A program's page that is flushed, as forks do it, leaves what is known of others:
+    the kernel maps memory by pages of 2 MiB and 1 GiB, and has its own jumps."""
+    with start(cpus=1, memory=4096) as guest:
+        guest.prompt(LIMIT)
+        os.kill(guest.process.pid, signal.SIGUSR1)
+        guest.write("n=0; while [ $n -lt 500 ]; do (:); n=$((n + 1)); done; echo done$n\n")
+        guest.expect("^done500", LIMIT)
+        guest.prompt(LIMIT)
+        os.kill(guest.process.pid, signal.SIGUSR1)
+        guest.write("poweroff -f\n")
+        assert guest.wait(LIMIT) == 0
+        first, second = counters(guest.errors)
+    more = {name: n - first.get(name, 0) for name, n in second.items()}
+    assert more["tlb_flushes_of_page"] > 500, more
+    assert more["tlb_flushes"] < 100, more
+    assert more["jump_cache_flushes"] < 4 * 500, more
