@@ -165,6 +165,7 @@ struct vcpu {
 	u8 cpl;
 	bool mode_stale;	/* CRx, EFER, CS, SS.. changed: the engine must look anew */
 	u64 site_save[2];	/* engine */
+	s32 pauses;		/* engine: PAUSEs until others may run */
 	void *data_tlb;		/* engine: its TLB of the present mode */
 	u32 data_rights;	/* engine: mmu_rights() of that mode */
 	u64 share[16];		/* engine: distances of shared TLB checks */

@@ -14,6 +14,8 @@
 #define STACK_SIZE (128ul << 10)
 #define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
 
+#define PAUSES 500		/* some tens of microseconds */
+
 #define ASSERT_AT(field, off) \
 	_Static_assert(offsetof(struct vcpu, field) == (off), #field)
 ASSERT_AT(code_delta, OFF_DELTA);
@@ -368,6 +370,10 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		return GO_ON;
 	case SOFT_NEXT:
 		instruction_done(v);
+		if (v->pauses < 0) {
+			v->pauses = PAUSES;
+			host_yield();
+		}
 		return GO_ON;
 	case SOFT_LOOKUP:
 		if (MODE_BITS(c->mode) == MODE_64 && !canonical(v->rip)) {

@@ -158,8 +158,8 @@ static bool special(struct xl *x, struct xinsn *xi)
 		xi->kind = K_PROBE;
 		return x_isa_supported(xi) && xi->mem >= 0;
 	case ZYDIS_MNEMONIC_PAUSE:
-		xi->kind = K_XCHG_R8;
-		return xi->zi.raw.rex.B;
+		xi->kind = xi->zi.raw.rex.B ? K_XCHG_R8 : K_PAUSE;
+		return xi->zi.raw.rex.B || !(x->mode & (MODE_ONE | MODE_BOUNCE));
 	case ZYDIS_MNEMONIC_LEA:
 		xi->kind = K_LEA;
 		return true;

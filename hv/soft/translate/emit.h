@@ -35,6 +35,7 @@ enum xkind {
 	K_PUSH, K_POP, K_LEAVE,
 	K_JMP, K_JCC, K_LOOP, K_CALL, K_RET, K_JMP_IND, K_CALL_IND,
 	K_CLI, K_STI,
+	K_PAUSE,
 	K_TRAP,		/* leaves with a fixed reason */
 };
 

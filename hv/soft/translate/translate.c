@@ -102,6 +102,16 @@ static void helper(struct xl *x, struct xinsn *xi)
 	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_HELPER]);
 }
 
+/* Whoever spins for long may be waiting for a vCPU that the host does not run now. */
+static void pause(struct xl *x, struct xinsn *xi)
+{
+	x_flags_clobber(x, xi);
+	e8(x, 0xf3), e8(x, 0x90);
+	e8(x, 0xff);			/* dec dword [pauses] */
+	e_modrm_state(x, 1, (s32)offsetof(struct vcpu, pauses));
+	x_exit_behind(x, xi, CC_S, SOFT_NEXT);
+}
+
 static void trap_exit(struct xl *x, struct xinsn *xi)
 {
 	x_flags_to_mem(x);
@@ -158,6 +168,9 @@ static void emit(struct xl *x, struct xinsn *xi)
 		break;
 	case K_STI:
 		x_sti(x, xi);
+		break;
+	case K_PAUSE:
+		pause(x, xi);
 		break;
 	case K_TRAP:
 		trap_exit(x, xi);
