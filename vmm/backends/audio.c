@@ -49,6 +49,7 @@ void audio_play(struct audio *a, const void *data, u32 bytes)
 {
 	if (a->fd < 0 || bytes > BYTES_MAX - a->bytes)
 		return;
+	errno = ENOSPC;		/* what a short write means */
 	if (pwrite(a->fd, data, bytes, HEADER + (off_t)a->bytes) != (ssize_t)bytes) {
 		stop(a);
 		return;

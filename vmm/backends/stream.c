@@ -27,6 +27,7 @@
 
 #define OUT_SIZE 65536		/* a power of two */
 #define IN_SIZE 4096
+#define FULL_US 10000		/* without descriptors: who connects is told of all the time */
 
 struct stream {
 	struct chardev c;	/* first */
@@ -264,6 +265,8 @@ static void on_client(void *arg)
 	struct stream *s = arg;
 	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		usleep(FULL_US);
 	if (fd < 0)
 		return;
 	pthread_mutex_lock(&s->in_lock);

@@ -283,6 +283,36 @@ static void segments_there(void **state)
 	assert_int_equal(sent[0].h.gso_size, 1000);
 }
 
+/* More segments than any driver makes of a packet. */
+static void many_segments(void **state)
+{
+	size_t len = packet(pc_at(BUFFERS), 60000);
+
+	(void)state;
+	wire.takes = NET_CSUM;
+	context(0x07, 8);
+	describe(BUFFERS, (u32)len | 0x2fu << 24 | 1 << 20, 3 << 8);
+	go();
+	assert_int_equal(count, 0);
+}
+
+/* The beginning of a frame that a reset came after. */
+static void half_a_frame(void **state)
+{
+	(void)state;
+	describe(BUFFERS, 40, 0);
+	go();
+	wr(0, 1u << 26);
+	wr(0x3800, TX);
+	wr(0x3808, 64 * 16);
+	wr(0x0400, 1 << 1);
+	tail = 0;
+	describe(BUFFERS, 60 | 0x09u << 24, 0);
+	go();
+	assert_int_equal(count, 1);
+	assert_int_equal(sent[0].len, 60);
+}
+
 static void tagged(void **state)
 {
 	(void)state;
@@ -405,6 +435,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(checksums, setup, teardown),
 		cmocka_unit_test_setup_teardown(segments_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(segments_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_a_frame, setup, teardown),
 		cmocka_unit_test_setup_teardown(tagged, setup, teardown),
 		cmocka_unit_test_setup_teardown(receiving, setup, teardown),
 		cmocka_unit_test_setup_teardown(receiving_tagged, setup, teardown),

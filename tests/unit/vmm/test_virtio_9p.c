@@ -366,6 +366,32 @@ static void test_malformed(void **state)
 	stop();
 }
 
+static int make_value(u32 fid)
+{
+	begin(P9_XATTRCREATE);
+	add(fid, 4);
+	add_text("user.value");
+	add(P9_XATTR_MAX, 8);
+	add(0, 4);
+	return ask(NULL);
+}
+
+/* A guest can have many files, but only some of them with a value that is kept in memory. */
+static void test_values(void **state)
+{
+	u32 i;
+
+	(void)state;
+	start("");
+	for (i = 0; i <= P9_VALUES_MAX; i++) {
+		assert_int_equal(walk(ROOT, 2 + i, NULL), 0);
+		assert_int_equal(make_value(2 + i), i < P9_VALUES_MAX ? 0 : ENOMEM);
+	}
+	assert_int_equal(one(P9_CLUNK, 2), EINVAL);		/* it was not written */
+	assert_int_equal(make_value(1 + i), 0);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_mapped),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,6 +217,41 @@ static void test_monitor(void **state)
 	assert_int_equal(answer[9], 720);
 }
 
+#define PIECES 16384
+
+/* Gives a picture as much backing as one may have: empty pieces, by the same zeros four times. */
+static u32 attach_all(u32 id)
+{
+	const u32 words[] = { GPU_RESOURCE_ATTACH_BACKING, 0, 0, 0, 0, 0, id, PIECES };
+	unsigned int i;
+	u32 type;
+
+	memcpy(fake_at(FAKE_DATA), words, sizeof(words));
+	fake_desc(0, 0, FAKE_DATA, sizeof(words), VIRTQ_DESC_NEXT, 1);
+	for (i = 1; i <= 4; i++)
+		fake_desc(0, i, PIXELS, PIECES * 16 / 4, VIRTQ_DESC_NEXT, (u16)(i + 1));
+	fake_desc(0, 5, ANSWER, 2048, VIRTQ_DESC_WRITE, 0);
+	fake_add(0, 0);
+	memcpy(&type, fake_at(ANSWER), 4);
+	return type;
+}
+
+static void test_backing_of_all(void **state)
+{
+	u32 id;
+
+	(void)state;
+	memset(fake_at(PIXELS), 0, PIECES * 16 / 4);
+	for (id = 1; id <= 17; id++) {
+		assert_int_equal(COMMAND(GPU_RESOURCE_CREATE_2D, id, BGRX, 1, 1), GPU_OK);
+		assert_int_equal(attach_all(id), id <= 16 ? GPU_OK : GPU_ERR_OUT_OF_MEMORY);
+	}
+	assert_int_equal(COMMAND(GPU_RESOURCE_UNREF, 1, 0), GPU_OK);
+	assert_int_equal(attach_all(17), GPU_OK);
+	assert_int_equal(COMMAND(GPU_RESOURCE_DETACH_BACKING, 2, 0), GPU_OK);
+	make(1);
+}
+
 static void no_resize(void *ctx, const struct surface *s)
 {
 	(void)ctx, (void)s;
@@ -272,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_formats, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_monitor, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backing_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cursor, set_up, tear_down),
 	};
 

@@ -10,6 +10,7 @@
 static struct virtio_device dev;
 static unsigned int notified, starts, stops, config_writes;
 static void (*handler)(struct virtqueue *q);
+static void (*on_stop)(void);
 
 static void notify(struct virtio_device *v, unsigned int queue)
 {
@@ -28,6 +29,8 @@ static void stop(struct virtio_device *v)
 {
 	(void)v;
 	stops++;
+	if (on_stop)
+		on_stop();
 }
 
 static void config_write(struct virtio_device *v, unsigned int offset, const void *data,
@@ -49,6 +52,7 @@ static int setup(void **state)
 
 	notified = starts = stops = config_writes = 0;
 	handler = NULL;
+	on_stop = NULL;
 	props_parse(&p, "fake,packed=on");
 	virtio_init(&dev, &fake.board, &ops, VIRTIO_BIT(3));
 	virtio_config(&dev, "configuration", 13);
@@ -489,6 +493,49 @@ static void test_queue_reset(void **state)
 	assert_true(virtqueue_pop(queue(), &chain));
 }
 
+static struct virtqueue *other(void)
+{
+	return &dev.queue[1];
+}
+
+/* What another processor of the guest does while the device stops. */
+static void notify_other(void)
+{
+	struct iovec v[16];
+	struct virtq_chain c = { .iov = v, .max = 16 };
+	unsigned int before = notified;
+
+	virtio_notified(&dev, 1);
+	virtqueue_kick(other());
+	assert_int_equal(notified, before);
+	assert_false(virtqueue_pop(other(), &c));
+	virtqueue_push(other(), &chain, 0);	/* one that the device kept */
+}
+
+static void test_reset_of_one_queue(void **state)
+{
+	u32 id, len;
+
+	(void)state;
+	fake_start(VIRTIO_F_RING_RESET, SIZE);
+	fake_desc(1, 0, FAKE_DATA, 8, 0, 0);
+	fake_desc(1, 1, FAKE_DATA, 8, 0, 0);
+	fake_add(1, 0);
+	assert_true(virtqueue_pop(other(), &chain));
+	fake_add(1, 1);
+	on_stop = notify_other;
+	notified = 0;
+	virtio_queue_reset(&dev, 0);
+	assert_int_equal(stops, 1);
+	assert_int_equal(starts, 2);
+	assert_int_equal(fake_used(1, &id, &len), 1);
+	assert_int_equal(id, 0);
+	assert_int_equal(notified, 1);		/* of what came meanwhile */
+	assert_true(virtqueue_pop(other(), &chain));
+	assert_int_equal(chain.head, 1);
+	on_stop = NULL;
+}
+
 static void kick_again(struct virtqueue *from)
 {
 	static unsigned int depth;
@@ -600,7 +647,8 @@ int main(void)
 		TEST(test_split), TEST(test_pieces), TEST(test_indirect), TEST(test_event_idx),
 		TEST(test_flags), TEST(test_wrap_and_unpop), TEST(test_packed), TEST(test_broken),
 		TEST(test_too_many_buffers), TEST(test_bad_queues), TEST(test_negotiation),
-		TEST(test_config), TEST(test_queue_reset), TEST(test_kicks), TEST(test_random),
+		TEST(test_config), TEST(test_queue_reset), TEST(test_reset_of_one_queue),
+		TEST(test_kicks), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,18 @@ static void key_and_lock(void **state)
 	assert_true(soon(&told));
 }
 
+/* Nearly ten minutes each: products of this number just exceed 64 bits. */
+static void long_stages(void **state)
+{
+	(void)state;
+	behind_key(0, 562950);
+	behind_key(4, 562950);
+	pc_config_write(0x68, 2, 1);
+	usleep(50000);
+	assert_int_equal(pc_read(0, 0x08, 2), 0);
+	assert_int_equal(told, 0);
+}
+
 static void switched_off(void **state)
 {
 	(void)state;
@@ -239,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(hanging, setup_watchdog, teardown),
 		cmocka_unit_test_setup_teardown(key_and_lock, setup_watchdog, teardown),
+		cmocka_unit_test_setup_teardown(long_stages, setup_watchdog, teardown),
 		cmocka_unit_test_setup_teardown(switched_off, setup_watchdog, teardown),
 		cmocka_unit_test_setup_teardown(playing, setup_sound, teardown),
 		cmocka_unit_test_setup_teardown(recording, setup_sound, teardown),

@@ -30,6 +30,7 @@ static void release(struct ahci_slot *s)
 {
 	free(s->iov);
 	s->iov = NULL;
+	s->pieces = 0;
 	s->busy = false;
 	s->port->running--;
 	s->port->queued -= s->plan.queued;

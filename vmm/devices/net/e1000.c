@@ -46,6 +46,7 @@ static void reset(struct e1000 *e)
 	*e1000_reg(e, R_RAL) = mac[0];
 	*e1000_reg(e, R_RAH) = mac[1] | RAH_VALID;
 	e->eecd = e->wire_bits = 0;
+	e->was_reset = true;
 	update_irq(e);
 }
 

@@ -83,6 +83,7 @@ struct e1000 {
 	u32 wire_in;			/* bits that came from the driver since it began */
 	unsigned int wire_bits;
 	u8 wire_address;
+	bool was_reset;			/* what was sent of a frame before is forgotten */
 
 	struct e1000_frame frame;	/* under tx_lock, as is all below */
 	struct e1000_context context, tso;

@@ -12,6 +12,7 @@
 #define TAG_SIZE 4
 #define COMMAND_TCP 1
 #define COMMAND_IP4 2
+#define SEGMENTS_MAX 2048		/* of a frame; of 64 KiB, 32 bytes in each */
 
 #define TCP_FLAGS 13
 #define TCP_FIN_PSH 0x09
@@ -96,6 +97,7 @@ static bool is_sound(const struct e1000_frame *f)
 	const unsigned int ip = c->command & COMMAND_IP4 ? 20 : 40;
 
 	return c->command & COMMAND_TCP && c->mss && c->header < f->len &&
+		(f->len - c->header) / c->mss < SEGMENTS_MAX &&
 		c->ipcss >= NET_FRAME_MIN && c->ipcss + ip <= c->tucss &&
 		c->tucss + 20 <= c->header && c->tucso == c->tucss + 16 &&
 		(!(c->command & COMMAND_IP4) || c->ipcso == c->ipcss + 10);

@@ -110,6 +110,13 @@ static bool next(struct e1000 *e, u64 *at)
 	return true;
 }
 
+static void forget(struct e1000 *e)
+{
+	memset(&e->frame, 0, offsetof(struct e1000_frame, bytes));
+	memset(&e->context, 0, sizeof(e->context));
+	memset(&e->tso, 0, sizeof(e->tso));
+}
+
 /* One descriptor: false when there is none. */
 static bool one(struct e1000 *e, bool *reported)
 {
@@ -119,6 +126,9 @@ static bool one(struct e1000 *e, bool *reported)
 
 	pthread_mutex_lock(&e->lock);
 	more = next(e, &at);
+	if (e->was_reset)
+		forget(e);
+	e->was_reset = false;
 	pthread_mutex_unlock(&e->lock);
 	if (!more || !memory_read(e->b->mem, at, &d, sizeof(d)))
 		return false;

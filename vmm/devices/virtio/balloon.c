@@ -8,6 +8,7 @@
  * Which queue is which depends on the features (a queue of a feature that was
  * not agreed on has no number), as drivers in the field have it.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -142,19 +143,31 @@ static void ask(struct balloon *b)
 	virtqueue_signal(q);
 }
 
-static void on_stats(struct balloon *b, struct virtqueue *q)
+/* One buffer: false when there is none. */
+static bool take_buffer(struct balloon *b, struct virtqueue *q)
 {
 	struct iovec iov[BUFFERS_MAX];
 	struct virtq_chain c = { .iov = iov, .max = BUFFERS_MAX };
+	bool got;
 
 	pthread_mutex_lock(&b->lock);
-	while (virtqueue_pop(q, &c)) {
-		ask(b);		/* one buffer is enough */
+	got = virtqueue_pop(q, &c);
+	if (got) {
+		ask(b);		/* one that is kept is enough */
 		take_stats(b, &c);
 		b->held = c;
+		b->held.iov = NULL;	/* only its head is needed again */
 		b->holding = true;
 	}
 	pthread_mutex_unlock(&b->lock);
+	return got;
+}
+
+/* The main thread wants the lock, too, which a driver that never ends must not keep from it. */
+static void on_stats(struct balloon *b, struct virtqueue *q)
+{
+	while (take_buffer(b, q))
+		sched_yield();
 }
 
 static void arm(struct balloon *b)

@@ -258,7 +258,8 @@ static u32 attach(struct gpu *g, const struct virtq_chain *c)
 		return GPU_ERR_RESOURCE;
 	if (!virtq_read(c, sizeof(struct gpu_header) + 4, &pieces, sizeof(pieces)))
 		return GPU_ERR_PARAMETER;
-	err = gpu_resource_attach(r, g->v.board->mem, c, sizeof(struct gpu_header) + 8, pieces);
+	err = gpu_resource_attach(&g->resources, r, g->v.board->mem, c,
+				  sizeof(struct gpu_header) + 8, pieces);
 	return err ? err : GPU_OK;
 }
 
@@ -268,7 +269,7 @@ static u32 detach(struct gpu *g, const struct virtq_chain *c)
 
 	if (!r)
 		return GPU_ERR_RESOURCE;
-	gpu_resource_detach(r);
+	gpu_resource_detach(&g->resources, r);
 	return GPU_OK;
 }
 

@@ -44,6 +44,7 @@ struct gpu_resources {
 	struct gpu_resource *first;
 	u64 used, limit;		/* bytes of all pixels */
 	unsigned int count;
+	u32 pieces;			/* of the backing of all */
 };
 
 /* --- gpu_resource.c: under the device's lock ---------------------------------------- */
@@ -53,9 +54,10 @@ u32 gpu_resource_create(struct gpu_resources *all, u32 id, u32 format, u32 width
 struct gpu_resource *gpu_resource_find(const struct gpu_resources *all, u32 id);
 void gpu_resource_free(struct gpu_resources *all, struct gpu_resource *r);
 /* Takes `pieces` entries at offset of the chain's out buffers. */
-u32 gpu_resource_attach(struct gpu_resource *r, const struct guest_memory *mem,
-			const struct virtq_chain *c, u64 offset, u32 pieces);
-void gpu_resource_detach(struct gpu_resource *r);
+u32 gpu_resource_attach(struct gpu_resources *all, struct gpu_resource *r,
+			const struct guest_memory *mem, const struct virtq_chain *c, u64 offset,
+			u32 pieces);
+void gpu_resource_detach(struct gpu_resources *all, struct gpu_resource *r);
 /* Copies a rectangle from the backing, in which it begins at offset. */
 u32 gpu_resource_transfer(struct gpu_resource *r, const struct gpu_rect *rect, u64 offset);
 /* True when the rectangle has pixels and lies within the picture. */

@@ -12,6 +12,7 @@
 #define RESOURCES_MAX 4096
 #define SIZE_MAX_2D 8192
 #define PIECES_MAX 16384
+#define PIECES_ALL (1U << 18)		/* of all resources: a gigabyte in single pages */
 #define CHUNK 256			/* entries that are read at once */
 
 /* Where the colours are in a pixel's bytes; alpha 4: there is none. */
@@ -81,22 +82,24 @@ void gpu_resource_free(struct gpu_resources *all, struct gpu_resource *r)
 	*at = r->next;
 	all->used -= (u64)r->width * r->height * 4;
 	all->count--;
-	gpu_resource_detach(r);
+	gpu_resource_detach(all, r);
 	free(r->pixels);
 	free(r);
 }
 
 /* --- backing ---------------------------------------------------------------------------- */
 
-void gpu_resource_detach(struct gpu_resource *r)
+void gpu_resource_detach(struct gpu_resources *all, struct gpu_resource *r)
 {
+	all->pieces -= r->pieces;
 	free(r->backing);
 	r->backing = NULL;
 	r->pieces = 0;
 }
 
-u32 gpu_resource_attach(struct gpu_resource *r, const struct guest_memory *mem,
-			const struct virtq_chain *c, u64 offset, u32 pieces)
+u32 gpu_resource_attach(struct gpu_resources *all, struct gpu_resource *r,
+			const struct guest_memory *mem, const struct virtq_chain *c, u64 offset,
+			u32 pieces)
 {
 	struct entry {
 		u64 addr;
@@ -109,6 +112,8 @@ u32 gpu_resource_attach(struct gpu_resource *r, const struct guest_memory *mem,
 		return GPU_ERR_UNSPEC;
 	if (!pieces || pieces > PIECES_MAX)
 		return GPU_ERR_PARAMETER;
+	if (pieces > PIECES_ALL - all->pieces)
+		return GPU_ERR_OUT_OF_MEMORY;
 	backing = calloc(pieces, sizeof(*backing));
 	if (!backing)
 		return GPU_ERR_OUT_OF_MEMORY;
@@ -128,6 +133,7 @@ u32 gpu_resource_attach(struct gpu_resource *r, const struct guest_memory *mem,
 	}
 	r->backing = backing;
 	r->pieces = pieces;
+	all->pieces += pieces;
 	return 0;
 }
 

@@ -220,6 +220,16 @@ void virtio_reset(struct virtio_device *v)
 	__atomic_store_n(&v->status, 0, __ATOMIC_SEQ_CST);
 }
 
+/* Buffers that are there already are not notified again. */
+static void kick_ready(struct virtio_device *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < v->queues; i++)
+		if (v->queue[i].live && virtqueue_ready(&v->queue[i]))
+			virtqueue_kick(&v->queue[i]);
+}
+
 static bool features_fit(struct virtio_device *v)
 {
 	u64 f = v->driver_features;
@@ -252,10 +262,7 @@ void virtio_set_status(struct virtio_device *v, u8 status)
 		v->ops->start(v);
 	for (i = 0; i < v->queues; i++)
 		start_queue(&v->queue[i]);
-	/* buffers that were there before are not notified again */
-	for (i = 0; i < v->queues; i++)
-		if (v->queue[i].live && virtqueue_ready(&v->queue[i]))
-			virtqueue_kick(&v->queue[i]);
+	kick_ready(v);
 }
 
 /* --- queues: under v->lock -------------------------------------------------------------------- */
@@ -293,27 +300,37 @@ void virtio_queue_enable(struct virtio_device *v, unsigned int n)
 		start_queue(q);
 }
 
-/* One queue alone (2.6.1); devices that keep requests get their stop for all of them. */
+/*
+ * One queue alone (2.6.1). Devices get their stop for all of them, with nobody
+ * at work on any, as in a reset; what they still have of the others they may
+ * push meanwhile.
+ */
 void virtio_queue_reset(struct virtio_device *v, unsigned int n)
 {
 	struct virtqueue *q = &v->queue[n];
+	unsigned int i;
 
 	if (!(v->features & VIRTIO_F_RING_RESET))
 		return;
 	stop_queue(q);
-	if (v->status & VIRTIO_STATUS_DRIVER_OK && v->ops->stop) {
-		v->ops->stop(v);
+	if (!(v->status & VIRTIO_STATUS_DRIVER_OK) || !v->ops->stop) {
 		clear_queue(q);
-		if (v->ops->start)
-			v->ops->start(v);
 		return;
 	}
+	__atomic_store_n(&v->held, true, __ATOMIC_SEQ_CST);
+	for (i = 0; i < v->queues; i++)
+		drain(&v->queue[i]);
+	v->ops->stop(v);
 	clear_queue(q);
+	if (v->ops->start)
+		v->ops->start(v);
+	__atomic_store_n(&v->held, false, __ATOMIC_SEQ_CST);
+	kick_ready(v);
 }
 
 void virtio_notified(struct virtio_device *v, unsigned int n)
 {
-	if (n < v->queues && __atomic_load_n(&v->queue[n].live, __ATOMIC_SEQ_CST))
+	if (n < v->queues && virtqueue_handled(&v->queue[n]))
 		virtqueue_kick(&v->queue[n]);
 }
 

@@ -137,6 +137,7 @@ struct virtio_device {
 	u64 driver_features;		/* as the driver writes them */
 	u8 status;			/* atomic */
 	bool broken;			/* atomic */
+	bool held;			/* atomic; nothing is taken from queues: one is reset */
 	unsigned int complaints;	/* error lines so far */
 	u16 config_vector;
 	u8 isr;				/* atomic */
@@ -184,6 +185,13 @@ void virtio_config_written(struct virtio_device *v, unsigned int offset, const v
 /* The driver broke the protocol: says so, and nothing goes on until it resets the device. */
 void virtio_broken(struct virtio_device *v, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Whether notifications of a queue are handled, and its buffers taken. */
+static inline bool virtqueue_handled(const struct virtqueue *q)
+{
+	return __atomic_load_n(&q->live, __ATOMIC_SEQ_CST) &&
+		!__atomic_load_n(&q->v->held, __ATOMIC_SEQ_CST);
+}
 
 /* --- queues: from any thread ------------------------------------------------------------ */
 

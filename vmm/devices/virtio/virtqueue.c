@@ -219,7 +219,7 @@ bool virtqueue_pop(struct virtqueue *q, struct virtq_chain *c)
 
 	virtq_close_chain(c);
 	pthread_mutex_lock(&q->lock);
-	if (usable(q) && q->in_use < q->size)
+	if (usable(q) && virtqueue_handled(q) && q->in_use < q->size)
 		got = packed(q) ? packed_pop(q, c) : split_pop(q, c);
 	if (got)
 		q->in_use++;
@@ -300,7 +300,7 @@ void virtqueue_kick(struct virtqueue *q)
 		return;
 	do {
 		n = __atomic_load_n(&q->kicks, __ATOMIC_SEQ_CST);
-		if (__atomic_load_n(&q->live, __ATOMIC_SEQ_CST))
+		if (virtqueue_handled(q))
 			q->v->ops->notify(q->v, q->index);
 	} while (__atomic_sub_fetch(&q->kicks, n, __ATOMIC_SEQ_CST));
 }

@@ -244,6 +244,8 @@ int p9_xattrwalk(struct p9 *p)
 		return -EBADF;
 	if (*name && !may_have(p, name))
 		return -EOPNOTSUPP;
+	if (p->values == P9_VALUES_MAX)
+		return -ENOMEM;
 	err = load(p, f->path, name, &value, &size);
 	if (err < 0)
 		return err;
@@ -255,6 +257,7 @@ int p9_xattrwalk(struct p9 *p)
 	}
 	made->use = P9_XATTR_READ;
 	made->value = value;
+	p->values++;
 	made->size = size;
 	p9_put64(p, size);
 	return 0;
@@ -277,9 +280,11 @@ int p9_xattrcreate(struct p9 *p)
 		return -EOPNOTSUPP;
 	if (size > P9_XATTR_MAX)
 		return -E2BIG;
-	f->value = malloc(size ? size : 1);
+	if (p->values < P9_VALUES_MAX)
+		f->value = malloc(size ? size : 1);
 	if (!f->value)
 		return -ENOMEM;
+	p->values++;
 	strcpy(f->name, name);
 	f->size = (u32)size;
 	f->filled = 0;

@@ -58,6 +58,7 @@ void p9_drop_fid(struct p9 *p, struct p9_fid *f)
 		at = &(*at)->next;
 	*at = f->next;
 	p->fids--;
+	p->values -= !!f->value;
 	close(f->path);
 	if (f->fd >= 0)
 		close(f->fd);

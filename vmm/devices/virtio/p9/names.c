@@ -160,8 +160,9 @@ static int make_stand_in(const struct p9_fid *f, const char *name, const char *t
 
 	if (fd < 0)
 		return -errno;
+	errno = ENOSPC;		/* what a short write means */
 	if (write(fd, text, len) != (ssize_t)len)
-		err = -EIO;
+		err = -errno;
 	close(fd);
 	if (err)
 		unlinkat(f->path, name, 0);

@@ -40,6 +40,7 @@
 #define P9_NO_FID 0xffffffffu
 #define P9_NAME_MAX 255
 #define P9_XATTR_MAX 65536	/* bytes of a value */
+#define P9_VALUES_MAX 1024	/* fids that hold one */
 #define P9_CHAIN_MAX 256	/* buffers */
 
 enum p9_type {
@@ -81,7 +82,7 @@ struct p9 {
 	const struct share *share;
 	u64 device;		/* of the root: others are told apart in qids */
 	u32 msize;
-	unsigned int fids;
+	unsigned int fids, values;	/* values: fids with one */
 	struct p9_fid *fid[P9_FID_HASH];
 
 	/* the request at hand */
