@@ -55,7 +55,7 @@ void qmp_greet(struct qmp *q)
 
 static void send_error(struct qmp *q, json_t *id, const struct qmp_error *e)
 {
-	const char *note = error_note();
+	const char *note = error_note(e->desc);
 	json_t *answer = json_pack("{s:{s:s, s:s++}}", "error", "class",
 				   e->class ? e->class : "GenericError",
 				   "desc", e->desc, note ? ": " : "", note ? note : "");
