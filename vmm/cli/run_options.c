@@ -237,8 +237,8 @@ static int set_debug_port(void *ctx, const char *value)
 static int set_name(void *ctx, const char *value)
 {
 	if (!address_name_ok(value))
-		return error("--name takes at most %d letters, digits, '.', '_', '+' and '-', which "
-			     "are no number, not '%s'", ADDRESS_NAME_MAX, value);
+		return error("--name takes at most %d letters, digits, '.', '_', '+' and '-', "
+			     "which are no number, not '%s'", ADDRESS_NAME_MAX, value);
 	((struct run *)ctx)->control_config.name = value;
 	return 0;
 }

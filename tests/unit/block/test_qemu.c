@@ -356,7 +356,8 @@ static void snapshots(void **state)
 
 	(void)state;
 	must("rm -f disk; qemu-img create -f qcow2 disk 16M && "
-	     "qemu-io -c 'write -P 1 0 2M' disk && qemu-img snapshot -c first disk && qemu-io -c 'write -P 2 1M 2M' disk && "
+	     "qemu-io -c 'write -P 1 0 2M' disk && qemu-img snapshot -c first disk && "
+	     "qemu-io -c 'write -P 2 1M 2M' disk && "
 	     "qemu-img snapshot -c second disk");
 	b = open_rw("disk");
 	image_get_info(b, &i);
