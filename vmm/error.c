@@ -3,6 +3,7 @@
  * Error lines. A line is put together first and written with one call, so that
  * lines of several threads do not mix.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,19 +28,23 @@ void error_set_note(const char *(*note)(void))
 	make_note = note;
 }
 
-const char *error_note(void)
+const char *error_note(const char *text)
 {
-	return make_note ? make_note() : NULL;
+	const char *note = make_note ? make_note() : NULL;
+
+	/* libraries are refused files, too, and do without: that is no part of other errors */
+	return note && strstr(text, strerror(EACCES)) ? note : NULL;
 }
 
 /* The text, and the remark in brackets. */
 static void print(char *text, size_t size, const char *fmt, va_list ap)
 {
-	const char *note = error_note();
+	const char *note;
 	size_t len;
 
 	vsnprintf(text, size, fmt, ap);
 	len = strlen(text);
+	note = error_note(text);
 	if (note)
 		snprintf(text + len, size - len, " (%s)", note);
 }

@@ -17,9 +17,9 @@ int error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 void error_catch(char *text, size_t size);
 
-/* note() may add a remark to each error; NULL is none. */
+/* note() may add a remark to an error that tells of a refusal (EACCES); NULL is none. */
 void error_set_note(const char *(*note)(void));
-/* The remark for what has failed right now, or NULL. */
-const char *error_note(void);
+/* The remark for what has failed right now with this text, or NULL. */
+const char *error_note(const char *text);
 
 #endif

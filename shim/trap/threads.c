@@ -203,7 +203,7 @@ static void *map_stack(void)
 	return shim_failed(p) ? NULL : (char *)p + STACK_SIZE;
 }
 
-/* --- processes ---------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------- */
 
 /* In a child its maker's threads are gone, but not their memory. */
 static long after_fork(void *arg)
@@ -277,7 +277,7 @@ static struct thread *get_thread(void)
 	return e;
 }
 
-/* --- services ------------------------------------------------------------------------------------- */
+/* --- services --------------------------------------------------------------------------------- */
 
 long trap_service(long (*fn)(void *), void *arg)
 {

@@ -120,7 +120,7 @@ enum verdict trap_prctl(struct trap *t);
 struct stub_args *trap_push_args(struct trap *t);
 void trap_set_args(struct trap *t);
 
-/* --- signals (signals.c) ------------------------------------------------------------------------ */
+/* --- signals (signals.c) ---------------------------------------------------------------------- */
 
 #define SIGBIT(n) (1ul << ((n) - 1))
 /* Those that a fault of the processor sends, which the engine must see. */
@@ -137,7 +137,7 @@ struct kernel_sigaction {
 /* Takes the signals over, while the C library still works. */
 void trap_signals_init(void);
 
-/* --- threads (threads.c) ---------------------------------------------------------------------------- */
+/* --- threads (threads.c) ---------------------------------------------------------------------- */
 
 struct thread {
 	int tid;		/* atomic; 0: free */
@@ -165,7 +165,7 @@ long trap_run(long (*fn)(void *), void *arg, const ucontext_t *uc);
 /* The calling thread ends. */
 void trap_thread_exit(void);
 
-/* --- the program (load.c, start.c) --------------------------------------------------------------------- */
+/* --- the program (load.c, start.c) ------------------------------------------------------------ */
 
 struct image {
 	unsigned long entry;		/* where to begin: the interpreter's, if there is one */

@@ -51,6 +51,12 @@ def command(runner, kernel, initrd=None, append="", cpus=1, memory=512, reboot=F
     return argv + list(extra)
 
 
+def _own_signals():
+    """A shell that starts the tests in its background has them ignore these."""
+    for s in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(s, signal.SIG_DFL)
+
+
 class Guest:
     """A running process with its console. Use as a context manager: it is
     ended on leaving. With tty=True its standard input and output are a
@@ -68,12 +74,12 @@ class Guest:
             self.slave = slave
             self.process = subprocess.Popen(argv, stdin=slave, stdout=slave,
                                             stderr=subprocess.PIPE, env=env,
-                                            start_new_session=True)
+                                            start_new_session=True, preexec_fn=_own_signals)
             self.out = self.tty
         else:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=env,
                                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                            start_new_session=True)
+                                            start_new_session=True, preexec_fn=_own_signals)
             self.out = self.process.stdout.fileno()
         self.err = self.process.stderr.fileno()
         self.errors = ""

@@ -234,7 +234,8 @@ echo SCRIPT-DONE
     ("user,hostfwd=tcp:203.0.113.1:80-:80", "cannot forward"), ("wire", "wire")])
 def test_refused(anykvm_only, option, why):
     """As a user without rights, and with what does not exist."""
-    argv = [machine.anykvm_path(), "run", "--engine", "soft", "--net", option]
+    argv = [machine.anykvm_path(), "run", "--engine", "soft", "--kernel", images.kernel("cloud"),
+            "--net", option]
     if os.getuid() == 0:
         argv = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *argv]
     r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)

@@ -91,7 +91,7 @@ static void test_nmi(void **state)
 	guest16_end();
 }
 
-/* --- hypercalls -------------------------------------------------------------------------------- */
+/* --- hypercalls ------------------------------------------------------------------------------- */
 
 /* KVM_HC_MAP_GPA_RANGE of 2 pages at 0x5000, by either vendor's instruction. */
 CODE16(maps, "1:\tmov $12, %eax\n\t"
@@ -160,7 +160,7 @@ static void test_hypercalls(void **state)
 	guest16_end();
 }
 
-/* --- debugging ------------------------------------------------------------------------------------ */
+/* --- debugging -------------------------------------------------------------------------------- */
 
 CODE16(debugged, "out %al, $0x10\n\t"
 		 "nop\n\t"			/* +2 */
@@ -219,7 +219,7 @@ static void test_debug(void **state)
 	guest16_end();
 }
 
-/* --- a triple fault -------------------------------------------------------------------------------- */
+/* --- a triple fault --------------------------------------------------------------------------- */
 
 static void test_triple_fault(void **state)
 {
@@ -240,7 +240,7 @@ static void test_triple_fault(void **state)
 	guest16_end();
 }
 
-/* --- counters ----------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 static uint64_t counter(int fd, const char *name)
 {

@@ -184,7 +184,7 @@ static void test_initially_set(void **state)
 	guest16_end();
 }
 
-/* --- memory that is taken away ------------------------------------------------------------------ */
+/* --- memory that is taken away ---------------------------------------------------------------- */
 
 CODE16(copies, "mov $0x3000, %si\n\t"
 	       "mov $0x4000, %di\n\t"

@@ -34,8 +34,8 @@ struct disk {
 /*
  * Opens an image by the text of a --disk option:
  *	FILE[,format=][,readonly=][,snapshot=][,cache=][,serial=][,id=][,if=KIND]
- * (KIND virtio, ahci, ide, cdrom or none) and adds it to the registry; what it does not know becomes a property of the
- * device. NULL after an error line.
+ * (KIND virtio, ahci, ide, cdrom or none) and adds it to the registry; what it does
+ * not know becomes a property of the device. NULL after an error line.
  *
  * When the host's disk is full, pause(ctx, d, true) is called on the loop's thread,
  * and pause(ctx, d, false) when what was held could be written; the user is told.

@@ -42,7 +42,7 @@ short loop_ready(const struct loop_entry *e);
 
 /* Has the loop's thread call fn(arg) soon; -ENOMEM or 0. */
 int loop_call(struct loop *l, void (*fn)(void *), void *arg);
-/* Drops the calls with this arg that have not begun; on the loop's thread, or when it is not run. */
+/* Drops calls with this arg that have not begun; on the loop's thread, or when it is not run. */
 void loop_forget(struct loop *l, const void *arg);
 
 struct timer;

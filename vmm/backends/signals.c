@@ -53,7 +53,9 @@ static void on_signal(void *arg)
 struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void (*tell)(void *ctx),
 			    void *ctx)
 {
-	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1 };
+	static const int watched[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1,
+	};
 	struct signals *s = calloc(1, sizeof(*s));
 	unsigned int i;
 

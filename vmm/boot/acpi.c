@@ -470,7 +470,7 @@ static int add_dsdt(struct acpi_image *img, const struct acpi_config *c)
 	return finish(img, &a, "DSDT", 2);
 }
 
-/* --- the whole --------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 /* A table of pointers, of 4 or 8 bytes each, to others: its offset or -1. */
 static int add_roots(struct acpi_image *img, const char *sig, u8 size, const int *table,

@@ -115,7 +115,8 @@ static int find_shim(void)
 		slash = strrchr(path, '/');
 		strcpy(slash ? slash + 1 : path, SHIM_NAME);
 		if (!usable(path) && !usable(ANYKVM_LIBDIR "/" SHIM_NAME))
-			return error("cannot find " SHIM_NAME " beside anykvm or in " ANYKVM_LIBDIR);
+			return error("cannot find " SHIM_NAME " beside anykvm or in "
+				     ANYKVM_LIBDIR);
 	}
 	if (strpbrk(shim_path, ": "))
 		return error("cannot use %s: ld.so takes no path with a blank or colon", shim_path);

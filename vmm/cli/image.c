@@ -143,13 +143,15 @@ static const struct image_command {
 	const char *more;
 } commands[] = {
 	{ "create", "FILE [SIZE]", "make an empty image; sizes as 512M or 20G",
-	  image_create_options, 1, 2, image_command_create, "SIZE may be left out when there is a backing file.\n" },
-	{ "info", "FILE", "tell what an image is", image_info_options, 1, 1, image_command_info, "" },
+	  image_create_options, 1, 2, image_command_create,
+	  "SIZE may be left out when there is a backing file.\n" },
+	{ "info", "FILE", "tell what an image is",
+	  image_info_options, 1, 1, image_command_info, "" },
 	{ "convert", "FILE NEW", "copy an image, into another format if need be",
 	  image_convert_options, 2, 2, image_command_convert,
 	  "The new image needs no backing file and has no internal snapshots.\n" },
-	{ "check", "FILE", "compare an image with its own reference counts", image_check_options, 1, 1,
-	  image_command_check,
+	{ "check", "FILE", "compare an image with its own reference counts",
+	  image_check_options, 1, 1, image_command_check,
 	  "exit status: 0 nothing is wrong, 3 space is lost, 4 there are errors,\n"
 	  "1 it could not be checked. What was repaired does not count.\n" },
 	{ "resize", "FILE [+]SIZE", "make a disk larger or smaller", image_resize_options, 2, 2,

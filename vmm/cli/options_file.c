@@ -84,7 +84,7 @@ static int take_file(const struct option_def *table, void *ctx, const char *path
 		error_catch(why, sizeof(why));
 		err = take_line(table, ctx, said);
 		error_catch(NULL, 0);
-		if (err)
+		if (err && why[0])	/* else a file that this line names told it */
 			error("%s:%u: %s", path, number, why);
 	}
 	if (!err && ferror(f))

@@ -19,7 +19,7 @@ struct control_config {
 	const char *path;	/* of a socket, besides the one that goes by the name; or NULL */
 	struct machine_config *machine;	/* devices that come are added to it */
 	struct registry *backends;
-	const struct qmp_command *const *more;	/* further tables of commands, up to a NULL; or NULL */
+	const struct qmp_command *const *more;	/* tables, up to a NULL; or NULL */
 };
 
 struct control;

@@ -55,7 +55,7 @@ void qmp_greet(struct qmp *q)
 
 static void send_error(struct qmp *q, json_t *id, const struct qmp_error *e)
 {
-	const char *note = error_note();
+	const char *note = error_note(e->desc);
 	json_t *answer = json_pack("{s:{s:s, s:s++}}", "error", "class",
 				   e->class ? e->class : "GenericError",
 				   "desc", e->desc, note ? ": " : "", note ? note : "");
@@ -109,7 +109,8 @@ static json_t *execute(struct qmp *q, json_t *request, struct qmp_error *e)
 	if (misplaced && q->ready)
 		return qmp_fail(e, "the capabilities are negotiated already");
 	if (misplaced)
-		return qmp_fail(e, "the capabilities are not negotiated: qmp_capabilities is first");
+		return qmp_fail(e, "the capabilities are not negotiated: qmp_capabilities is "
+				"first");
 	at = json_object_iter(arguments);
 	for (; at; at = json_object_iter_next(arguments, at)) {
 		key = json_object_iter_key(at);

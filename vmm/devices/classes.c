@@ -9,11 +9,11 @@ extern const struct device_class i6300esb_class;
 extern const struct device_class ide_cd_class;
 extern const struct device_class ide_disk_class;
 extern const struct device_class pcie_port_class;
+extern const struct device_class sata_cd_class;
+extern const struct device_class sata_disk_class;
 extern const struct device_class vga_class;
 extern const struct device_class virtio_9p_class;
 extern const struct device_class virtio_balloon_class;
-extern const struct device_class sata_cd_class;
-extern const struct device_class sata_disk_class;
 extern const struct device_class virtio_blk_class;
 extern const struct device_class virtio_console_class;
 extern const struct device_class virtio_gpu_class;
@@ -33,11 +33,11 @@ const struct device_class *const device_classes[] = {
 	&ide_cd_class,
 	&ide_disk_class,
 	&pcie_port_class,
+	&sata_cd_class,
+	&sata_disk_class,
 	&vga_class,
 	&virtio_9p_class,
 	&virtio_balloon_class,
-	&sata_cd_class,
-	&sata_disk_class,
 	&virtio_blk_class,
 	&virtio_console_class,
 	&virtio_gpu_class,

@@ -109,7 +109,7 @@ struct devices {
 	struct device *first;			/* the newest */
 };
 
-/* Makes a device of properties, with the common one, id: the device, or NULL after an error line. */
+/* Makes a device of properties, with the common one, id: NULL after an error line. */
 struct device *device_create(struct devices *all, struct board *b, struct props *p);
 /* The same of an option's text. */
 struct device *device_create_text(struct devices *all, struct board *b, const char *text);

@@ -145,6 +145,34 @@ static void entries(void **state)
 	must_stop("holds a table and is not counted", 700 * MIB);
 }
 
+/* Data that was cut off with the end of the file is no zeros: reads fail, too. */
+static void cut_off(void **state)
+{
+	static u8 buf[2 * CLUSTER];
+	struct block *b;
+	u64 run;
+
+	(void)state;
+	must("rm -f disk; qemu-img create -f qcow2 disk 1G && "
+	     "qemu-io -c 'write -P 1 0 256k' disk");
+	data = peek64(peek64(L1) & QCOW2_OFFSET) & QCOW2_OFFSET;
+	must("truncate -s %llu disk", (unsigned long long)(data + CLUSTER + 512));
+	b = try_open(true);
+	assert_non_null(b);
+	quiet();
+	/* up to where the last cluster would end there may be zeros */
+	assert_int_equal(block_read(b, 0, buf, 2 * CLUSTER), 0);
+	assert_true(buf[CLUSTER + 511] == 1 && !buf[CLUSTER + 512]);
+	assert_int_equal(block_status(b, 0, MIB, &run), BLOCK_DATA);
+	assert_int_equal(run, 2 * CLUSTER);
+	assert_int_equal(block_read(b, CLUSTER, buf, 2 * CLUSTER), -EIO);
+	assert_int_equal(block_status(b, 2 * CLUSTER, MIB, &run), -EIO);
+	block_close(b);
+	loud();
+	assert_true(told("past the end of the file"));
+	must_stop("past the end of the file", 2 * CLUSTER);
+}
+
 /* A cluster that is given back and was not counted: found at the flush. */
 static void given_back(void **state)
 {
@@ -287,6 +315,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables),
 		cmocka_unit_test(entries),
+		cmocka_unit_test(cut_off),
 		cmocka_unit_test(given_back),
 		cmocka_unit_test(leaks),
 		cmocka_unit_test(low_counts),

@@ -101,7 +101,7 @@ static void resized(void **state)
 	assert_int_equal(block_write(b, 5 * GIB - 4096, data, 4096), 0);
 	assert_int_equal(block_close(b), 0);
 	assert_clean("disk");
-	must("qemu-io -c 'read -P 0 1M 3M' disk | grep -qv failed");
+	must("qemu-io -c 'read -P 0 1M 3M' disk >read && ! grep failed read");
 	/* smaller, within a cluster, and larger again: what was cut off is gone */
 	b = open_rw("disk");
 	assert_int_equal(image_resize(b, "disk", MIB - 65536 - 512, true), 0);
@@ -111,6 +111,36 @@ static void resized(void **state)
 	assert_int_equal(block_close(b), 0);
 	assert_clean("disk");
 	must("qemu-io -c 'read -P 0 950k 1M' disk | grep -q '1 MiB'");
+}
+
+/* Clusters past the end that a smaller disk kept: they are not seen when it grows. */
+static void regrown(void **state)
+{
+	static const char *const kinds[] = {
+		"compat=0.10,backing_file=base,backing_fmt=raw", "compat=1.1",
+		"compat=1.1,backing_file=base,backing_fmt=raw",
+	};
+	static u8 now[64 * KIB];
+	unsigned int i;
+
+	(void)state;
+	must("head -c 3000000 /dev/urandom >base");
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct block *b;
+
+		must("rm -f disk; qemu-img create -f qcow2 -o cluster_size=4k,%s disk 8M && "
+		     "qemu-io -c 'write -P 5 6M 64k' disk", kinds[i]);
+		/* as a shrinking leaves it that ended after it had written the size: 4 MiB */
+		must("printf '\\0\\0\\0\\0\\0\\100\\0\\0' | "
+		     "dd of=disk bs=1 seek=24 conv=notrunc");
+		b = open_rw("disk");
+		assert_int_equal(image_resize(b, "disk", 8 * MIB, false), 0);
+		assert_int_equal(block_read(b, 6 * MIB, now, sizeof(now)), 0);
+		assert_true(!now[0] && !memcmp(now, now + 1, sizeof(now) - 1));
+		assert_int_equal(block_close(b), 0);
+		assert_clean("disk");
+		must("qemu-io -c 'read -P 0 4M 4M' disk >read && ! grep failed read");
+	}
 }
 
 static void copied(void **state)
@@ -326,7 +356,8 @@ static void snapshots(void **state)
 
 	(void)state;
 	must("rm -f disk; qemu-img create -f qcow2 disk 16M && "
-	     "qemu-io -c 'write -P 1 0 2M' disk && qemu-img snapshot -c first disk && qemu-io -c 'write -P 2 1M 2M' disk && "
+	     "qemu-io -c 'write -P 1 0 2M' disk && qemu-img snapshot -c first disk && "
+	     "qemu-io -c 'write -P 2 1M 2M' disk && "
 	     "qemu-img snapshot -c second disk");
 	b = open_rw("disk");
 	image_get_info(b, &i);
@@ -347,6 +378,7 @@ int main(void)
 		cmocka_unit_test(created),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(resized),
+		cmocka_unit_test(regrown),
 		cmocka_unit_test(copied),
 		cmocka_unit_test(features),
 		cmocka_unit_test(header_fields),

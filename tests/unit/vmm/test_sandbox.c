@@ -32,6 +32,7 @@
 #include <cmocka.h>
 
 #include "block/uring.h"
+#include "error.h"
 #include "sandbox/sandbox.h"
 
 static char dir[64], path[128], file[80], folder[80], socket_path[80], secret[80];
@@ -195,6 +196,9 @@ static void see_nothing(void)
 		CHECK(access(names[i], F_OK) == -1 && errno == EACCES);
 	}
 	CHECK(filter_hint() != NULL && filter_hint() == NULL);
+	/* it is told with a refusal, not with an error that has nothing to do with it */
+	CHECK(open(names[0], O_RDONLY) == -1 && !error_note("there is no such property"));
+	CHECK(open(names[0], O_RDONLY) == -1 && error_note("x: Permission denied"));
 	REFUSED(open(secret, O_RDONLY), EACCES);
 	REFUSED(stat(secret, &st), EACCES);
 	REFUSED(rename(secret, file), EACCES);

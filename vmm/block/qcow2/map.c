@@ -67,12 +67,20 @@ static u64 l2_reach(const struct qcow2 *q, u64 off, u64 len)
 
 static void fill_run(struct qcow2 *q, const u8 *l2, u64 off, u64 len, struct qcow2_run *r)
 {
-	u64 i = l2_index(q, off);
+	u64 i = l2_index(q, off), end;
 
 	r->entry = table_get(l2, i);
 	r->kind = qcow2_kind(q, r->entry);
 	r->host = (r->entry & QCOW2_OFFSET) + (off & (q->cluster_size - 1));
 	r->len = run_length(q, l2, i, off, len, false);
+	if (r->kind != QCOW2_KIND_DATA)
+		return;
+	/* within the last cluster the file may end; what lies behind has been cut off */
+	end = align_up(file_size(q->node.file), q->cluster_size);
+	if (r->host >= end)
+		r->kind = QCOW2_KIND_BAD;
+	else if (r->len > end - r->host)
+		r->len = end - r->host;
 }
 
 bool qcow2_table_exists(const struct qcow2 *q, u64 offset)
@@ -107,10 +115,14 @@ int qcow2_run(struct qcow2 *q, u64 off, u64 len, struct qcow2_run *r)
 	if (err)
 		return err;
 	fill_run(q, t->data, off, len, r);
-	if (r->kind == QCOW2_KIND_BAD)
-		return qcow2_corrupt(q, "the L2 entry of offset 0x%llx is 0x%llx",
-				     (unsigned long long)off, (unsigned long long)r->entry);
-	return 0;
+	if (r->kind != QCOW2_KIND_BAD)
+		return 0;
+	if (qcow2_kind(q, r->entry) == QCOW2_KIND_DATA)
+		return qcow2_corrupt(q, "offset 0x%llx has its data at 0x%llx, past the end of "
+				     "the file, where none can be", (unsigned long long)off,
+				     (unsigned long long)r->host);
+	return qcow2_corrupt(q, "the L2 entry of offset 0x%llx is 0x%llx",
+			     (unsigned long long)off, (unsigned long long)r->entry);
 }
 
 /* --- the quick way ----------------------------------------------------------------------- */

@@ -101,7 +101,7 @@ static int set_size(struct qcow2 *q, u64 size)
 
 static int grow(struct qcow2 *q, u64 size)
 {
-	u64 old = q->node.size, entries = l1_bytes_for(q, size) / 8, shown = 0;
+	u64 old = q->node.size, entries = l1_bytes_for(q, size) / 8;
 	int err = 0;
 
 	if (entries > QCOW2_L1_MAX / 8)
@@ -113,15 +113,13 @@ static int grow(struct qcow2 *q, u64 size)
 	}
 	if (err)
 		return err;
-	/* the last cluster may hold anything past the old end, a backing file too */
-	shown = align_up(old, q->cluster_size);
-	if (q->node.backing && q->node.backing->size > shown)
-		shown = q->node.backing->size;
-	if (shown > size)
-		shown = size;
+	/*
+	 * Past the old end there may be anything: in its last cluster, in the backing
+	 * file, and where a shrinking was interrupted or could not discard (version 2).
+	 */
 	q->node.size = align_down(size, BLOCK_SECTOR);
-	if (shown > old)
-		err = qcow2_zero(&q->node, old, shown - old, true);
+	if (q->node.size > old)
+		err = qcow2_zero(&q->node, old, q->node.size - old, true);
 	if (!err)
 		err = set_size(q, size);
 	if (err)

@@ -35,7 +35,8 @@ static int change_table(struct qcow2 *q, u64 off, u64 end, bool unmap)
 	struct table *t;
 	int err;
 
-	if (!q->l1[l1_index(q, off)] && !q->node.backing)
+	/* where neither a table nor a backing file is there are zeros */
+	if (!q->l1[l1_index(q, off)] && (!q->node.backing || off >= q->node.backing->size))
 		return 0;
 	err = qcow2_l2_for_write(q, off, &t);
 	for (k = 0; k < n && !err; k++) {
@@ -100,11 +101,13 @@ static int write_zeros(struct qcow2 *q, u64 off, u64 len)
 	int err = zeros ? 0 : -ENOMEM;
 
 	while (len && !err) {
-		u64 n = len < q->cluster_size ? len : q->cluster_size;
+		u64 n;
 		struct iovec v;
 		struct span s;
-		int status = node_status(&q->node, off, n, &n);
+		int status = node_status(&q->node, off, len, &n);
 
+		if (status == BLOCK_DATA && n > q->cluster_size)
+			n = q->cluster_size;
 		s = span_mem(&v, zeros, n);
 		err = status == BLOCK_DATA ? qcow2_write(&q->node, off, &s) :
 			status < 0 ? status : 0;

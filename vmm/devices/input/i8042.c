@@ -271,7 +271,7 @@ static void command_write(void *dev, u64 offset, u64 value, unsigned int size)
 	pthread_mutex_unlock(&k->lock);
 }
 
-/* --- the user ------------------------------------------------------------------------------------ */
+/* --- the user --------------------------------------------------------------------------------- */
 
 static void on_key(void *ctx, u16 code, bool down)
 {

@@ -229,7 +229,7 @@ void pci_intx(struct pci_device *d, bool level)
 	pci_update_intx(d);
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct pci_host *pci_host_new(struct vm *vm, struct bus *ports, struct bus *mmio,
 			      const struct pci_wiring *wiring, const struct bus_region *reset)

@@ -181,7 +181,8 @@ static void config_written(struct pci_device *pci, unsigned int offset, unsigned
 	struct root_port *p = pci->owner;
 	bool off;
 
-	if (offset >= p->cap + SLOT_STATUS + 2u || offset + size <= p->cap + (unsigned int)SLOT_CONTROL)
+	if (offset >= p->cap + SLOT_STATUS + 2u ||
+	    offset + size <= p->cap + (unsigned int)SLOT_CONTROL)
 		return;
 	update_irq(p);
 	/* only its going off counts: an empty slot is off, too, when a device comes */

@@ -321,7 +321,7 @@ static void mmio_write(void *dev, u64 offset, u64 value, unsigned int size)
 	pthread_mutex_unlock(&h->lock);
 }
 
-/* --- the clock's line ---------------------------------------------------------------------------- */
+/* --- the clock's line ------------------------------------------------------------------------- */
 
 static void rtc_line(void *ctx, unsigned int gsi, bool level)
 {
@@ -337,7 +337,7 @@ struct irq_line hpet_rtc_line(struct hpet *h, unsigned int gsi)
 	return (struct irq_line){ rtc_line, h, gsi };
 }
 
-/* --- life -------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct hpet *hpet_new(struct board *b)
 {

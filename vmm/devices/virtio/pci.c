@@ -136,7 +136,8 @@ static u32 read_common(struct virtio_pci *t, unsigned int at)
 	case DRIVER_SELECT:
 		return t->driver_select;
 	case DRIVER_FEATURE:
-		return t->driver_select < 2 ? (u32)(v->driver_features >> t->driver_select * 32) : 0;
+		return t->driver_select < 2 ?
+			(u32)(v->driver_features >> t->driver_select * 32) : 0;
 	case CONFIG_VECTOR:
 		return v->config_vector;
 	case NUM_QUEUES:
@@ -298,7 +299,7 @@ static void bar_write(void *dev, u64 offset, u64 value, unsigned int size)
 	write_bar(dev, offset, value, size);
 }
 
-/* --- the window in configuration space (4.1.4.9), for firmware that cannot reach the BAR ------- */
+/* --- the window in configuration space (4.1.4.9), for firmware that cannot reach the BAR ------ */
 
 static bool config_access(struct pci_device *d, unsigned int offset, unsigned int size,
 			  u32 *value, bool write)
@@ -319,7 +320,7 @@ static bool config_access(struct pci_device *d, unsigned int offset, unsigned in
 	return true;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static u8 add_cap(struct pci_device *d, u8 type, u32 offset, u32 length, u8 extra)
 {

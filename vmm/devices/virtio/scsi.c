@@ -249,8 +249,8 @@ static struct device *create(struct board *b, struct props *p)
 const struct device_class virtio_scsi_class = {
 	.name = "virtio-scsi",
 	.summary = "disks and CD drives behind one device",
-	.usage = "lunN=ID or cdN=ID of a --disk with if=none, N from 0 to 15; num-queues=N, "
-		 "iothread=on, bootindex=N",
+	.usage = "lunN=ID, cdN=ID of a --disk, N to 15; num-queues=N, iothread=on, "
+		 "bootindex=N",
 	.create = create,
 	.destroy = destroy,
 	.unplug = virtio_unplug,

@@ -334,7 +334,7 @@ void virtio_notified(struct virtio_device *v, unsigned int n)
 		virtqueue_kick(&v->queue[n]);
 }
 
-/* --- the configuration space --------------------------------------------------------------------- */
+/* --- the configuration space ------------------------------------------------------------------ */
 
 void virtio_config_get(struct virtio_device *v, unsigned int offset, void *data, unsigned int size)
 {

@@ -252,7 +252,7 @@ void virtio_notified(struct virtio_device *v, unsigned int n);
 int virtio_pci_attach(struct virtio_device *v, struct props *p);
 int virtio_mmio_attach(struct virtio_device *v);
 
-/* --- between virtqueue.c and packed.c, under queue->lock --------------------------------------- */
+/* --- between virtqueue.c and packed.c, under queue->lock -------------------------------------- */
 
 bool packed_pop(struct virtqueue *q, struct virtq_chain *c);
 void packed_unpop(struct virtqueue *q, const struct virtq_chain *c);

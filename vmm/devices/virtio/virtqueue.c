@@ -305,7 +305,7 @@ void virtqueue_kick(struct virtqueue *q)
 	} while (__atomic_sub_fetch(&q->kicks, n, __ATOMIC_SEQ_CST));
 }
 
-/* --- the bytes of a chain ----------------------------------------------------------------------- */
+/* --- the bytes of a chain --------------------------------------------------------------------- */
 
 static int slice(const struct iovec *from, unsigned int n, u64 offset, u64 len, struct iovec *to,
 		 int max)

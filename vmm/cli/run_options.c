@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The options of "run": their table, what each sets, and whether they go together. */
+#include <stdio.h>
+#include <string.h>
+
+#include "../control/address.h"
+#include "../error.h"
+#include "../machine/trace.h"
+#include "../sandbox/policy.h"
+#include "commands.h"
+#include "run.h"
+#include "tables.h"
+
+#define DEFAULT_MEMORY (512 * MIB)
+#define DEFAULT_CMDLINE "console=ttyS0"
+#define SCREEN_CMDLINE "console=tty0 console=ttyS0"
+#define VIRTIO_CMDLINE "console=hvc0"
+#ifdef ANYKVM_SANDBOX_OFF
+#define DEFAULT_SANDBOX "off"
+#else
+#define DEFAULT_SANDBOX "on"
+#endif
+
+static int set_engine(void *ctx, const char *value)
+{
+	static const char *const name[] = { "auto", "soft", "kvm" };
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++)
+		if (!strcmp(value, name[i])) {
+			r->engine = (enum engine_choice)i;
+			return 0;
+		}
+	return error("--engine takes auto, soft or kvm, not '%s'", value);
+}
+
+static int set_machine(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; machine_types[i]; i++)
+		if (!strcmp(value, machine_types[i]->name)) {
+			r->config.type = machine_types[i];
+			return 0;
+		}
+	return error("--machine takes q35, pc or micro, not '%s'", value);
+}
+
+int run_set_device(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->config.ndevices == MACHINE_DEVICES_MAX)
+		return error("too many --device options: at most %d", MACHINE_DEVICES_MAX);
+	r->config.devices[r->config.ndevices++] = value;
+	return 0;
+}
+
+int run_set_disk(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->ndisks == RUN_DISKS_MAX)
+		return error("too many --disk options: at most %d", RUN_DISKS_MAX);
+	r->disks[r->ndisks++] = value;
+	return 0;
+}
+
+/* A disk with an interface of its own. */
+static int set_cdrom(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	char **text = &r->cdrom[r->ncdroms];
+
+	if (r->ncdroms == RUN_CDROMS_MAX)
+		return error("too many --cdrom options: at most %d", RUN_CDROMS_MAX);
+	if (asprintf(text, "%s,if=cdrom", value) < 0)
+		return error("out of memory");
+	r->ncdroms++;
+	return run_set_disk(r, *text);
+}
+
+static int set_net(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (!strcmp(value, "none")) {
+		r->no_net = true;
+		return 0;
+	}
+	if (r->nnets == RUN_NETS_MAX)
+		return error("too many --net options: at most %d", RUN_NETS_MAX);
+	r->nets[r->nnets++] = value;
+	return 0;
+}
+
+static int set_display(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (!strcmp(value, "none"))
+		return 0;
+	if (r->ndisplays == RUN_DISPLAYS_MAX)
+		return error("too many --display options: at most %d", RUN_DISPLAYS_MAX);
+	r->displays[r->ndisplays++] = value;
+	return 0;
+}
+
+static int set_vga(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "std") && strcmp(value, "none"))
+		return error("--vga takes std or none, not '%s'", value);
+	r->vga = !strcmp(value, "std");
+	r->vga_given = true;
+	return 0;
+}
+
+static int set_chardev(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->nchardevs == RUN_CHARDEVS_MAX)
+		return error("too many --chardev options: at most %d", RUN_CHARDEVS_MAX);
+	r->chardevs[r->nchardevs++] = value;
+	return 0;
+}
+
+static int set_share(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->nshares == RUN_SHARES_MAX)
+		return error("too many --share options: at most %d", RUN_SHARES_MAX);
+	r->shares[r->nshares++] = value;
+	return 0;
+}
+
+static int set_vsock(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->vsock)
+		return error("a machine has one --vsock");
+	r->vsock = value;
+	return 0;
+}
+
+static int set_console(void *ctx, const char *value)
+{
+	static const char *const name[] = { "serial", "virtio", "none" };
+	struct run *r = ctx;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++)
+		if (!strcmp(value, name[i])) {
+			r->console_kind = (enum console)i;
+			return 0;
+		}
+	return error("--console takes serial, virtio or none, not '%s'", value);
+}
+
+static int set_audio(void *ctx, const char *value)
+{
+	((struct run *)ctx)->audio = value;
+	return 0;
+}
+
+static int set_cpus(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	u64 n;
+
+	if (parse_number(value, &n) < 0 || n < 1 || n > MACHINE_CPUS_MAX)
+		return error("--cpus takes a number from 1 to %d, not '%s'", MACHINE_CPUS_MAX,
+			     value);
+	r->config.boot.cpus = (unsigned int)n;
+	return 0;
+}
+
+static int set_memory(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+	u64 size;
+
+	if (parse_size(value, &size) < 0)
+		return error("--memory takes a size such as 512M or 2G, not '%s'", value);
+	if (size < 2 * MIB)
+		return error("--memory %s is too small: at least 2M are needed", value);
+	if (size > 64 * 1024 * GIB)
+		return error("--memory %s is too large: at most 64T can be given", value);
+	r->config.memory = align_down(size, 4096);
+	return 0;
+}
+
+static int set_kernel(void *ctx, const char *value)
+{
+	((struct run *)ctx)->config.boot.kernel = value;
+	return 0;
+}
+
+static int set_initrd(void *ctx, const char *value)
+{
+	((struct run *)ctx)->config.boot.initrd = value;
+	return 0;
+}
+
+static int set_append(void *ctx, const char *value)
+{
+	((struct run *)ctx)->config.boot.cmdline = value;
+	return 0;
+}
+
+static int set_firmware(void *ctx, const char *value)
+{
+	((struct run *)ctx)->firmware_option = value;
+	return 0;
+}
+
+static int set_no_reboot(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->no_reboot = true;
+	return 0;
+}
+
+static int set_debug_port(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->config.debug_port = true;
+	return 0;
+}
+
+static int set_name(void *ctx, const char *value)
+{
+	if (!address_name_ok(value))
+		return error("--name takes at most %d letters, digits, '.', '_', '+' and '-', "
+			     "which are no number, not '%s'", ADDRESS_NAME_MAX, value);
+	((struct run *)ctx)->control_config.name = value;
+	return 0;
+}
+
+static int set_qmp(void *ctx, const char *value)
+{
+	((struct run *)ctx)->control_config.path = value;
+	return 0;
+}
+
+static int set_sandbox(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (strcmp(value, "on") && strcmp(value, "off"))
+		return error("--sandbox takes on or off, not '%s'", value);
+	r->no_sandbox = !strcmp(value, "off");
+	return 0;
+}
+
+static int set_allow(void *ctx, const char *value)
+{
+	((struct run *)ctx)->allows = true;
+	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE | SANDBOX_TREE);
+}
+
+static int set_stats(void *ctx, const char *value)
+{
+	(void)value;
+	((struct run *)ctx)->stats = true;
+	return 0;
+}
+
+static int set_trace(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (r->ntraces == RUN_TRACES_MAX)
+		return error("too many --trace options");
+	r->traces[r->ntraces++] = value;
+	return 0;
+}
+
+static int set_config(void *ctx, const char *value)
+{
+	return options_file(run_options, ctx, value);
+}
+
+const struct option_def run_options[] = {
+	{ "--config", "FILE", "options of a file: a line each, without the dashes, as in\n"
+	  "memory 2G; lines that begin with # are remarks", set_config },
+	{ "--kernel", "FILE", "the kernel: a Linux bzImage, or ELF with a PVH entry", set_kernel },
+	{ "--initrd", "FILE", "its initial ramdisk", set_initrd },
+	{ "--append", "STR", "its command line (default: " DEFAULT_CMDLINE "; with a\n"
+	  "--display console=tty0, too; with --console virtio\n" VIRTIO_CMDLINE ")", set_append },
+	{ "--machine", "q35|pc|micro", "q35 (default): PCI Express, as Intel's Q35 with ICH9\n"
+	  "pc: PCI, as Intel's 440FX with PIIX3\nmicro: no PCI, virtio-mmio: the quickest start",
+	  set_machine },
+	{ "--disk", "FILE[,K=V]...", "a disk image, raw or qcow2:\n"
+	  "format=raw|qcow2  readonly=on  serial=TEXT\n"
+	  "snapshot=on: what is written vanishes with the machine\n"
+	  "cache=writeback|none|writethrough|directsync|unsafe\n"
+	  "if=ahci|ide: on such a controller\n"
+	  "if=none,id=ID: for a --device of your choice",
+	  run_set_disk },
+	{ "--cdrom", "FILE[,K=V]...", "a CD or DVD image in a drive", set_cdrom },
+	{ "--net", "KIND[,K=V]...", "a network with a card for it; mac=ADDRESS sets the card's\n"
+	  "user (default): through this process, as 10.0.2.15; 10.0.2.2 is this host\n"
+	  "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  restrict=on  mtu=N\n"
+	  "tap,ifname=NAME or tap,fd=N: an interface of the host\n"
+	  "unix,path=FILE[,listen=on]: a wire to another machine\n"
+	  "if=e1000: with such a card\n"
+	  "if=none,id=ID: for a --device of your choice\n"
+	  "none: no network", set_net },
+	{ "--share", "FOLDER[,K=V]...", "a folder of this host, as a 9p file system of the guest:\n"
+	  "tag=NAME to mount it by (default: share0, share1, ...)  readonly=on\n"
+	  "security=none: files are this user's own; mapped: the guest's owners and\n"
+	  "  modes are kept in extended attributes", set_share },
+	{ "--vsock", "PATH[,cid=N]", "sockets between host and guest: a program of the host that\n"
+	  "sends CONNECT PORT to the socket PATH gets that port of the guest;\n"
+	  "the guest's connections to port N go to the socket PATH_N", set_vsock },
+	{ "--console", "KIND", "what this terminal is: serial (default): the serial port\n"
+	  "virtio: a virtio-console, hvc0 in Linux\nnone: of a --device, as chardev=stdio",
+	  set_console },
+	{ "--chardev", "KIND[,K=V]...", "what a --device is connected to, by its id=ID:\n"
+	  "file,path=FILE[,append=on]  unix,path=FILE: a socket\n"
+	  "pty[,link=FILE]: a terminal of this host  null", set_chardev },
+	{ "--audio", "KIND[,K=V]...", "a sound card, Intel AC '97\n"
+	  "none: nobody hears it; wav,path=FILE: what it plays goes to a file", set_audio },
+	{ "--device", "TYPE[,K=V]...", "add a device; --device help lists them", run_set_device },
+	{ "--firmware", "NAME[,vars=FILE]", "bios (default without --kernel): SeaBIOS\n"
+	  "uefi: OVMF, which keeps its variables in FILE; or the path of an image",
+	  set_firmware },
+	{ "--display", "KIND[,K=V]...", "show the screen, and take keys and movements:\n"
+	  "none (default): nowhere\n"
+	  "vnc[=unix:PATH|ADDR:N]: by VNC; ADDR:N is a port of loopback and needs\n"
+	  "  password-file=FILE\n"
+	  "web[=ADDR:PORT]: in a browser on this host; its address is printed", set_display },
+	{ "--vga", "KIND", "std: a standard VGA (default with a --display)\nnone: no VGA",
+	  set_vga },
+	{ "--cpus", "N", "number of CPUs (default: 1)", set_cpus },
+	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
+	{ "--engine", "auto|soft|kvm", "auto (default): /dev/kvm if it serves, else soft\n"
+	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
+	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
+	  set_name },
+	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
+	{ "--sandbox", "on|off", "on: before the guest starts, give up all rights that the\n"
+	  "machine does not need; files are opened only if named here\n"
+	  "(default: " DEFAULT_SANDBOX ")", set_sandbox },
+	{ "--allow", "PATH", "a file, or a folder with all below it, that the machine may\n"
+	  "open while it runs: images for blockdev-add, screenshots", set_allow },
+	{ "--no-reboot", NULL, "end, with status 0, when the guest reboots", set_no_reboot },
+	{ "--debug-port", NULL, "print what the guest writes to ports 0x402 and 0xe9",
+	  set_debug_port },
+	{ "--trace", "WHAT[=FILE]", "exits: print each exit to this program\n"
+	  "time: tell at the end where the CPUs' time went", set_trace },
+	{ "--stats", NULL, "print the engine's counters at the end; SIGUSR1 prints them, too",
+	  set_stats },
+	{ NULL, NULL, NULL, NULL },
+};
+
+void help_run(void)
+{
+	printf("usage: anykvm run [DISK]... [OPTION]...\n\n"
+	       "Boots a virtual machine: from disk images, of which each is short for a --disk\n"
+	       "option, or a kernel (--kernel). Its serial port is this terminal:\n"
+	       "Ctrl-A x ends the machine, Ctrl-A h lists what else there is. The guest's\n"
+	       "power-off ends anykvm with status 0; a crash of the machine with 1.\n\n"
+	       "options:\n");
+	options_print(run_options);
+}
+
+bool run_list_devices(const struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->config.ndevices && strcmp(r->config.devices[i], "help"); i++)
+		;
+	if (i == r->config.ndevices)
+		return false;
+	for (i = 0; device_classes[i]; i++)
+		printf("%-16s %s\n%-16s   %s\n", device_classes[i]->name,
+		       device_classes[i]->summary, "", device_classes[i]->usage);
+	return true;
+}
+
+void run_defaults(struct run *r)
+{
+	*r = (struct run){
+		.config = {
+			.boot = { .cpus = 1 },
+			.memory = DEFAULT_MEMORY,
+			.type = &machine_q35,
+		},
+		.no_sandbox = !strcmp(DEFAULT_SANDBOX, "off"),
+		.kvm = { .fd = -1 },
+		.firmware = { .vars_fd = -1 },
+		.status = 1,
+	};
+}
+
+/* Without anything that a system could come from the firmware would wait for ever. */
+static bool nothing_to_boot(const struct run *r)
+{
+	return !r->config.boot.kernel && !r->ndisks && !r->config.ndevices &&
+	       !r->firmware_option && !r->config.debug_port && !r->no_net;
+}
+
+static const char *default_cmdline(const struct run *r)
+{
+	if (r->console_kind == CONSOLE_VIRTIO)
+		return VIRTIO_CMDLINE;
+	return r->ndisplays ? SCREEN_CMDLINE : DEFAULT_CMDLINE;
+}
+
+int run_check_options(struct run *r)
+{
+	const struct boot_config *b = &r->config.boot;
+
+	if (nothing_to_boot(r))
+		return error("there is nothing to boot from: name a disk image, or a --kernel "
+			     "(try --help)");
+	if (b->kernel && r->firmware_option)
+		return error("--kernel starts without firmware: --firmware is of no use");
+	if (!b->kernel && b->initrd)
+		return error("--initrd needs --kernel");
+	if (r->no_net && r->nnets)
+		return error("--net none is of no use with another --net");
+	if (!b->cmdline)
+		r->config.boot.cmdline = default_cmdline(r);
+	return 0;
+}
