@@ -247,11 +247,12 @@ static void on_client(void *arg)
 	/* one answer after the other: a client cannot make them pile up */
 	while (!c->gone && !c->qmp->stream && !c->out_len && c->in_at < c->in_len) {
 		c->in_at += qmp_step(c->qmp, c->in + c->in_at, c->in_len - c->in_at);
-		flush(c);
-		if (c->qmp->stream) {
-			c->position = UINT64_MAX;	/* not what was printed before */
+		if (c->qmp->stream) {	/* from here on, before the client learns of it */
+			c->position = UINT64_MAX;
+			console_tap_read(c->server->console, &c->position, NULL, 0);
 			c->line = true;
 		}
+		flush(c);
 	}
 	if (c->qmp->stream)
 		serve_stream(c);
