@@ -334,7 +334,8 @@ static void link_to(struct vcpu *v, struct exit_link *l)
 		return;
 	soft_lock(s);
 	if ((b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
-		if (b->gpa2 || soft_switch.no_links)
+		/* The jump cache knows no translations without groups. */
+		if (b->gpa2 || (soft_switch.no_links && !(l->mode & MODE_PLAIN)))
 			x_far_link(s, l);
 		else
 			soft_link(v, l, b);

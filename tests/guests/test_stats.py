@@ -78,3 +78,15 @@ def test_forks():
     assert more["tlb_flushes_of_page"] > 500, more
     assert more["tlb_flushes"] < 100, more
     assert more["jump_cache_flushes"] < 4 * 500, more
+
+
+@pytest.mark.parametrize("switch", ["exact-flags", "no-far", "no-inner", "no-links", "no-sharing",
+                                    "no-sites", "no-spaces", "no-steady", "no-such"])
+def test_switches(switch):
+    """A guest runs without any one of the things by which the engine is fast."""
+    argv = machine.command("anykvm", images.kernel("cloud"), images.initrd("amd64"),
+                           "console=ttyS0 quiet anykvm.test=poweroff", 1, 512)
+    with machine.Guest(argv, env=dict(os.environ, ANYKVM_SOFT=switch)) as guest:
+        assert guest.wait(LIMIT) == 0
+        assert "ANYKVM-INIT" in guest.text
+        assert ("there is no switch 'no-such'" in guest.errors) == (switch == "no-such")
