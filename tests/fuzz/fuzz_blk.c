@@ -16,34 +16,13 @@
 #include "../../vmm/block/create.h"
 #include "../../vmm/error.h"
 #include "../unit/vmm/virtio_fake.h"
+#include "chance.h"
 
 #define HANG_SECONDS 30
 #define DISK (1 * MIB)
 #define AREA (FAKE_RAM - FAKE_DATA)
 
 extern const struct device_class virtio_blk_class;
-
-int error(const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
-static u64 state;
-
-static u64 chance(u64 n)
-{
-	u64 z = state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return n ? (z ^ z >> 31) % n : z ^ z >> 31;
-}
 
 static unsigned long answers;
 
@@ -213,10 +192,10 @@ int main(int argc, char **argv)
 	unsigned long rounds = 0;
 	u64 errors;
 
-	state = argc > 2 ? strtoull(argv[2], NULL, 0) : (u64)time(NULL) << 20 ^ (u64)getpid();
+	chance_state = chance_seed(argc > 2 ? argv[2] : NULL);
 	if (!mkdtemp(folder) || chdir(folder) < 0 || make_device(backends, loop, &dev) < 0)
 		return 2;
-	printf("fuzz-blk: seed %llu, folder %s\n", (unsigned long long)state, folder);
+	printf("fuzz-blk: seed %llu, folder %s\n", (unsigned long long)chance_state, folder);
 	fflush(stdout);
 	signal(SIGALRM, on_alarm);
 	for (; time(NULL) < end; rounds++) {

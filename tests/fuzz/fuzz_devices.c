@@ -15,6 +15,7 @@
 #include "../../vmm/backends/net/net.h"
 #include "../../vmm/error.h"
 #include "../unit/vmm/pc_fake.h"
+#include "chance.h"
 
 #define HANG_SECONDS 60
 #define DISK (1 * MIB)
@@ -24,23 +25,7 @@
 extern const struct device_class ac97_class, e1000_class, i6300esb_class, ide_cd_class,
 	ide_disk_class, sata_cd_class, sata_disk_class;
 
-int error(const char *fmt, ...)
-{
-	(void)fmt;
-	return -1;
-}
-
-static __thread u64 state;
 static unsigned long accesses, interrupts;
-
-static u64 chance(u64 n)
-{
-	u64 z = state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return n ? (z ^ z >> 31) % n : z ^ z >> 31;
-}
 
 static u64 address(void)
 {
@@ -133,23 +118,6 @@ static void ide(void)
 		outb(&pc.ports, base + 0x206, 4);
 		outb(&pc.ports, base + 0x206, 0);
 	}
-}
-
-/* There is no other network than the wire below. */
-struct net *net_user_open(struct loop *l, struct props *p)
-{
-	(void)l, (void)p;
-	return NULL;
-}
-
-struct net *net_link_open(struct loop *l, struct props *p)
-{
-	return net_user_open(l, p);
-}
-
-struct net *net_tap_open(struct loop *l, struct props *p)
-{
-	return net_user_open(l, p);
 }
 
 static struct net wire;
@@ -258,7 +226,7 @@ static void *drive(void *arg)
 	const struct driver *d = arg;
 	unsigned int i;
 
-	state = d->seed;
+	chance_state = d->seed;
 	for (i = 0; i < STEPS; i++) {
 		if (chance(4))
 			d->s->step();
@@ -329,8 +297,8 @@ int main(int argc, char **argv)
 	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
 	unsigned int rounds = 0, i;
 
-	state = argc > 2 ? strtoull(argv[2], NULL, 0) : (u64)time(NULL) << 20 ^ (u64)getpid();
-	printf("fuzz-devices: seed %llu\n", (unsigned long long)state);
+	chance_state = chance_seed(argc > 2 ? argv[2] : NULL);
+	printf("fuzz-devices: seed %llu\n", (unsigned long long)chance_state);
 	fflush(stdout);
 	if (!mkdtemp(folder) || chdir(folder) < 0 || system("touch disk cd"))
 		return 2;

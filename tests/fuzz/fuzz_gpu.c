@@ -15,6 +15,7 @@
 #include "../../vmm/devices/virtio/gpu.h"
 #include "../../vmm/error.h"
 #include "../unit/vmm/virtio_fake.h"
+#include "chance.h"
 
 #define HANG_SECONDS 30
 #define SIZE 16
@@ -22,23 +23,7 @@
 
 extern const struct device_class virtio_gpu_class, virtio_tablet_class;
 
-int error(const char *fmt, ...)
-{
-	(void)fmt;
-	return -1;
-}
-
-static u64 state;
 static unsigned long pictures;		/* looks at the screen that found one of the driver's */
-
-static u64 chance(u64 n)
-{
-	u64 z = state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return n ? (z ^ z >> 31) % n : z ^ z >> 31;
-}
 
 /* A number that is small, or not. */
 static u32 number(void)
@@ -206,8 +191,8 @@ int main(int argc, char **argv)
 	unsigned long rounds = 0;
 	struct device *dev;
 
-	state = argc > 2 ? strtoull(argv[2], NULL, 0) : (u64)time(NULL) << 20 ^ (u64)getpid();
-	printf("fuzz-gpu: seed %llu\n", (unsigned long long)state);
+	chance_state = chance_seed(argc > 2 ? argv[2] : NULL);
+	printf("fuzz-gpu: seed %llu\n", (unsigned long long)chance_state);
 	fflush(stdout);
 	signal(SIGALRM, on_alarm);
 	if (!d || !in || fake_setup(NULL))

@@ -22,23 +22,12 @@
 
 #include "../../vmm/block/create.h"
 #include "../../vmm/error.h"
+#include "chance.h"
 
 #define FILE_MAX (4 * MIB)
 #define DISK (1 * MIB)
 #define HANG_SECONDS 30
 #define MEMORY_MAX (2 * GIB)
-
-/* What the library tells is put together, and shown to nobody. */
-int error(const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	return -1;
-}
 
 static const char *const recipes[] = {
 	"qemu-img create -f qcow2 s 1M && qemu-io -c 'write 0 300k' -c 'write -z 512k 64k' s",
@@ -62,19 +51,6 @@ static struct {
 	u8 *data;
 	size_t len;
 } seeds[ARRAY_SIZE(recipes)];
-
-/* --- chance -------------------------------------------------------------------------- */
-
-static u64 state;
-
-static u64 chance(u64 n)
-{
-	u64 z = state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return n ? (z ^ z >> 31) % n : z ^ z >> 31;
-}
 
 /* --- images --------------------------------------------------------------------------- */
 
@@ -285,10 +261,10 @@ int main(int argc, char **argv)
 	static u8 image[FILE_MAX];
 	unsigned long rounds = 0;
 
-	state = argc > 2 ? strtoull(argv[2], NULL, 0) : (u64)time(NULL) << 20 ^ (u64)getpid();
+	chance_state = chance_seed(argc > 2 ? argv[2] : NULL);
 	if (!mkdtemp(folder) || chdir(folder) < 0)
 		return 2;
-	printf("fuzz-qcow2: seed %llu, folder %s\n", (unsigned long long)state, folder);
+	printf("fuzz-qcow2: seed %llu, folder %s\n", (unsigned long long)chance_state, folder);
 	fflush(stdout);
 	if (make_seeds() < 0)
 		return printf("fuzz-qcow2: cannot make the first images\n"), 2;

@@ -20,29 +20,6 @@
 #define QUEUES_USED 24			/* what lies below FAKE_DATA */
 #define PARTS 4
 
-int error(const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
-static u64 state;
-
-u64 chance(u64 n)
-{
-	u64 z = state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	z ^= z >> 31;
-	return n ? z % n : z;
-}
-
 void put(struct request *q, u32 at, u64 v, u32 size)
 {
 	memcpy(q->head + at, &v, size);
@@ -350,8 +327,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fuzz-virtio DEVICE SECONDS [SEED]\n");
 		return 2;
 	}
-	state = argc > 3 ? strtoull(argv[3], NULL, 0) : (u64)time(NULL) << 20 ^ (u64)getpid();
-	printf("fuzz-virtio %s: seed %llu, folder %s\n", f->name, (unsigned long long)state,
+	chance_state = chance_seed(argc > 3 ? argv[3] : NULL);
+	printf("fuzz-virtio %s: seed %llu, folder %s\n", f->name, (unsigned long long)chance_state,
 	       folder);
 	fflush(stdout);
 	signal(SIGALRM, on_alarm);

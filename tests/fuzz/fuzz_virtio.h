@@ -10,6 +10,7 @@
 #include "../../vmm/backends/loop.h"
 #include "../../vmm/backends/registry.h"
 #include "../unit/vmm/virtio_fake.h"
+#include "chance.h"
 
 #define HEAD_MAX 1024
 
@@ -32,8 +33,6 @@ struct fuzzed {
 
 extern const struct fuzzed fuzzed_devices[];	/* ended by a name of NULL */
 
-/* A number below n; any at all for 0. */
-u64 chance(u64 n);
 /* 1, 2, 4 or 8 bytes into the head. */
 void put(struct request *q, u32 at, u64 v, u32 size);
 

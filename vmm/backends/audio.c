@@ -95,19 +95,14 @@ static int open_all(struct audio *a, struct registry *r, struct props *p)
 {
 	static const char *const interfaces[] = { "ac97", "none", NULL };
 	const char *id = props_string(p, "id", NULL);
-	char own[32];
-	unsigned int i;
 
 	if (open_kind(a, p) < 0)
 		return -1;
-	for (i = 0; !id; i++) {
-		snprintf(own, sizeof(own), "audio%u", i);
-		if (!registry_find(r, "audio", own))
-			id = own;
-	}
-	a->id = strdup(id);
-	if (!a->id || (props_choice(p, "if", 0, interfaces) == 0 &&
-		       asprintf(&a->device, "ac97,audio=%s", id) < 0))
+	a->id = registry_choose_id(r, "audio", id);
+	if (!a->id)
+		return -1;
+	if (props_choice(p, "if", 0, interfaces) == 0 &&
+	    asprintf(&a->device, "ac97,audio=%s", a->id) < 0)
 		return error("out of memory");
 	if (props_finish(p) < 0)
 		return -1;

@@ -101,41 +101,6 @@ static int take_options(struct disk *d, struct props *p, struct block_options *o
 	return p->failed ? -1 : 0;
 }
 
-/* The text of the device: what this file did not take are its properties. */
-static int device_text(struct disk *d, struct props *p, const char *device)
-{
-	size_t size;
-	FILE *f = open_memstream(&d->device, &size);
-	unsigned int i;
-
-	if (!f)
-		return error("out of memory");
-	fprintf(f, "%s,drive=", device);
-	props_print_value(f, d->id);
-	for (i = 0; i < p->count; i++) {
-		if (p->p[i].taken)
-			continue;
-		p->p[i].taken = true;
-		fprintf(f, ",%s=", p->p[i].key);
-		props_print_value(f, p->p[i].value);
-	}
-	return fclose(f) ? error("out of memory") : 0;
-}
-
-static int choose_id(struct disk *d, struct registry *r, const char *given)
-{
-	char id[32];
-	unsigned int i;
-
-	for (i = 0; !given; i++) {
-		snprintf(id, sizeof(id), "disk%u", i);
-		if (!registry_find(r, "disk", id))
-			given = id;
-	}
-	d->id = strdup(given);
-	return d->id ? 0 : error("out of memory");
-}
-
 static int open_disk(struct disk *d, struct registry *r, struct props *p)
 {
 	struct block_options o = { 0 };
@@ -143,10 +108,14 @@ static int open_disk(struct disk *d, struct registry *r, struct props *p)
 
 	if (!*p->type)
 		return error("--disk needs the name of an image file");
-	if (take_options(d, p, &o, &device) < 0 ||
-	    choose_id(d, r, props_string(p, "id", NULL)) < 0)
+	if (take_options(d, p, &o, &device) < 0)
 		return -1;
-	if ((device && device_text(d, p, device) < 0) || props_finish(p) < 0)
+	d->id = registry_choose_id(r, "disk", props_string(p, "id", NULL));
+	if (!d->id)
+		return -1;
+	if (device)
+		d->device = props_device(p, device, "drive", d->id);
+	if ((device && !d->device) || props_finish(p) < 0)
 		return -1;
 	d->path = strdup(p->type);
 	d->block = d->path ? block_open(p->type, &o) : NULL;

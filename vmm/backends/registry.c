@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Backends by kind and id, in a list: there are few. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,22 @@ void *registry_find(const struct registry *r, const char *kind, const char *id)
 	struct item **at = find((struct registry *)r, kind, id);
 
 	return at ? (*at)->backend : NULL;
+}
+
+char *registry_choose_id(const struct registry *r, const char *kind, const char *given)
+{
+	char own[32], *id;
+	unsigned int i;
+
+	for (i = 0; !given; i++) {
+		snprintf(own, sizeof(own), "%s%u", kind, i);
+		if (!registry_find(r, kind, own))
+			given = own;
+	}
+	id = strdup(given);
+	if (!id)
+		error("out of memory");
+	return id;
 }
 
 void *registry_claim(struct registry *r, const char *kind, const char *id)

@@ -30,6 +30,8 @@ void *registry_find(const struct registry *r, const char *kind, const char *id);
  */
 void *registry_claim(struct registry *r, const char *kind, const char *id);
 void registry_release(struct registry *r, void *backend);
+/* given, or the first of kind0, kind1, ... that is free. To be freed; NULL after an error line. */
+char *registry_choose_id(const struct registry *r, const char *kind, const char *given);
 /* Calls fn(ctx) for every backend of a kind, the oldest first. */
 void registry_each(const struct registry *r, const char *kind,
 		   void (*fn)(void *ctx, const char *id, void *backend, bool claimed), void *ctx);

@@ -12,7 +12,7 @@
 
 #include "../devices/props.h"
 #include "../error.h"
-#include "helper.h"
+#include "../helper.h"
 #include "registry.h"
 #include "share.h"
 
@@ -26,6 +26,7 @@ static void share_free(void *backend)
 		close(s->descriptors);
 	if (s->server >= 0)
 		close(s->server);
+	free(s->id);
 	free(s->device);
 	free(s);
 }
@@ -39,26 +40,6 @@ static void raise_limit(void)
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
-}
-
-/* The text of the device: what this file does not take are its properties. */
-static int device_text(struct share *s, struct props *p, const char *id)
-{
-	size_t size;
-	FILE *f = open_memstream(&s->device, &size);
-	unsigned int i;
-
-	if (!f)
-		return error("out of memory");
-	fprintf(f, "virtio-9p,share=%s", id);
-	for (i = 0; i < p->count; i++) {
-		if (p->p[i].taken)
-			continue;
-		p->p[i].taken = true;
-		fprintf(f, ",%s=", p->p[i].key);
-		props_print_value(f, p->p[i].value);
-	}
-	return fclose(f) ? error("out of memory") : 0;
 }
 
 static int check_mapped(const char *path)
@@ -97,15 +78,13 @@ static int start_server(struct share *s)
 static int open_share(struct share *s, struct registry *r, struct props *p)
 {
 	static const char *const securities[] = { "none", "mapped", NULL };
-	char id[32] = "share0", fallback[32];
-	const char *tag;
-	unsigned int i;
 	bool apart = props_bool(p, "apart", true);
+	const char *tag;
 
-	for (i = 0; registry_find(r, "share", id); i++)
-		snprintf(id, sizeof(id), "share%u", i + 1);
-	snprintf(fallback, sizeof(fallback), "%s", id);
-	tag = props_string(p, "tag", fallback);
+	s->id = registry_choose_id(r, "share", NULL);
+	if (!s->id)
+		return -1;
+	tag = props_string(p, "tag", s->id);
 	s->readonly = props_bool(p, "readonly", false);
 	s->mapped = props_choice(p, "security", 0, securities) == 1;
 	if (!*p->type)
@@ -113,10 +92,10 @@ static int open_share(struct share *s, struct registry *r, struct props *p)
 	if (!*tag || strlen(tag) > SHARE_TAG_MAX)
 		return error("--share: tag= takes 1 to %d characters", SHARE_TAG_MAX);
 	strcpy(s->tag, tag);
-	if (p->failed || device_text(s, p, id) < 0 || open_folder(s, p->type) < 0 ||
-	    (apart && start_server(s) < 0))
+	if (p->failed || open_folder(s, p->type) < 0 || (apart && start_server(s) < 0))
 		return -1;
-	return registry_add(r, "share", id, s, share_free);
+	s->device = props_device(p, "virtio-9p", "share", s->id);
+	return s->device ? registry_add(r, "share", s->id, s, share_free) : -1;
 }
 
 struct share *share_open(struct registry *r, const char *text)

@@ -20,6 +20,7 @@ struct share {
 	bool readonly;
 	bool mapped;		/* owners, modes and kinds are kept in extended attributes */
 	char tag[SHARE_TAG_MAX + 1];
+	char *id;
 	char *device;		/* what to give to --device */
 };
 

@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "../control/address.h"
+#include "../descriptor.h"
 #include "../devices/props.h"
 #include "../error.h"
-#include "helper.h"
+#include "../helper.h"
 #include "registry.h"
 #include "vsock.h"
 
@@ -36,22 +37,8 @@ static int connect_to(const char *path, u32 port)
 /* One byte, with the descriptor if there is one. */
 static bool answer(int fd)
 {
-	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { &(u8){ fd >= 0 }, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-	bool sent;
+	bool sent = descriptor_send(HELPER_SOCKET, &(u8){ fd >= 0 }, 1, fd) == 0;
 
-	if (fd >= 0) {
-		m.msg_control = room;
-		m.msg_controllen = sizeof(room);
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	sent = sendmsg(HELPER_SOCKET, &m, MSG_NOSIGNAL) == 1;
 	if (fd >= 0)
 		close(fd);
 	return sent;
@@ -79,24 +66,10 @@ static int start_connector(struct vsock_backend *b)
 
 int vsock_connect(const struct vsock_backend *b, u32 port)
 {
-	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	u8 byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
-			    .msg_controllen = sizeof(room) };
-	struct cmsghdr *c;
-	ssize_t n;
-	int fd = -1;
+	int fd;
 
-	do
-		n = send(b->connector, &port, sizeof(port), MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	while (n == sizeof(port) && (n = recvmsg(b->connector, &m, MSG_CMSG_CLOEXEC)) < 0 &&
-	       errno == EINTR)
-		n = sizeof(port);
-	c = n == 1 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	descriptor_ask(b->connector, &port, sizeof(port), &byte, 1, &fd);
 	return fd;
 }
 
@@ -115,25 +88,6 @@ static void vsock_free(void *backend)
 	free(b->device);
 	free(b);
 }
-/* The text of the device: what this file does not take are its properties. */
-static int device_text(struct vsock_backend *b, struct props *p)
-{
-	size_t size;
-	FILE *f = open_memstream(&b->device, &size);
-	unsigned int i;
-
-	if (!f)
-		return error("out of memory");
-	fprintf(f, "virtio-vsock,vsock=vsock0");
-	for (i = 0; i < p->count; i++) {
-		if (p->p[i].taken)
-			continue;
-		p->p[i].taken = true;
-		fprintf(f, ",%s=", p->p[i].key);
-		props_print_value(f, p->p[i].value);
-	}
-	return fclose(f) ? error("out of memory") : 0;
-}
 
 static int open_socket(struct vsock_backend *b, struct registry *r, struct props *p)
 {
@@ -143,7 +97,10 @@ static int open_socket(struct vsock_backend *b, struct registry *r, struct props
 	if (strlen(p->type) > VSOCK_PATH_MAX)
 		return error("--vsock: the path %s is longer than %d bytes", p->type,
 			     VSOCK_PATH_MAX);
-	if (p->failed || device_text(b, p) < 0)
+	if (p->failed)
+		return -1;
+	b->device = props_device(p, "virtio-vsock", "vsock", "vsock0");
+	if (!b->device)
 		return -1;
 	strcpy(b->path, p->type);
 	b->listener = address_listen(b->path, &b->made);

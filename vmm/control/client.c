@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../backends/loop.h"
+#include "../descriptor.h"
 #include "../error.h"
 #include "address.h"
 #include "client.h"
@@ -130,22 +131,11 @@ json_t *client_execute(struct client_qmp *c, const char *command, json_t *argume
 /* The first byte brings the descriptor. */
 static int send_with(struct client_qmp *c, const char *text, int fd, u64 deadline)
 {
-	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { (char *)text, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
-			    .msg_controllen = sizeof(room) };
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 	int err = wait_for(c->fd, POLLOUT, deadline);
 
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
-	if (err < 0)
-		return err;
-	if (sendmsg(c->fd, &m, MSG_NOSIGNAL) != 1)
-		return -errno;
-	return send_all(c, text + 1, strlen(text + 1), deadline);
+	if (err == 0)
+		err = descriptor_send(c->fd, text, 1, fd);
+	return err < 0 ? err : send_all(c, text + 1, strlen(text + 1), deadline);
 }
 
 int client_pass_file(struct client_qmp *c, const char *machine, int fd, char name[32],

@@ -199,6 +199,33 @@ void props_print_value(FILE *f, const char *value)
 	}
 }
 
+char *props_device(struct props *p, const char *type, const char *key, const char *id)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	unsigned int i;
+
+	if (!f) {
+		error("out of memory");
+		return NULL;
+	}
+	fprintf(f, "%s,%s=", type, key);
+	props_print_value(f, id);
+	for (i = 0; i < p->count; i++) {
+		if (p->p[i].taken)
+			continue;
+		p->p[i].taken = true;
+		fprintf(f, ",%s=", p->p[i].key);
+		props_print_value(f, p->p[i].value);
+	}
+	if (fclose(f) == 0)
+		return text;
+	error("out of memory");
+	free(text);
+	return NULL;
+}
+
 int props_finish(struct props *p)
 {
 	unsigned int i;

@@ -53,6 +53,12 @@ unsigned int props_choice(struct props *p, const char *key, unsigned int fallbac
 /* Says that a property is needed and not there. */
 void props_missing(struct props *p, const char *key, const char *what);
 
+/*
+ * The text of a device for --device, connected to a backend by key=id, with all properties that
+ * nobody took, which then are taken. To be freed; NULL after an error line.
+ */
+char *props_device(struct props *p, const char *type, const char *key, const char *id);
+
 /* Writes a value as it is given, with its commas doubled. */
 void props_print_value(FILE *f, const char *value);
 

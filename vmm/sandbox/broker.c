@@ -9,20 +9,17 @@
 #include <libgen.h>
 #include <pthread.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "../error.h"
+#include "../descriptor.h"
+#include "../helper.h"
 #include "broker.h"
 
 #define FLAGS (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_NONBLOCK | O_CLOEXEC | \
 	       O_NOCTTY | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_SYNC | O_DSYNC | O_LARGEFILE)
-#define SOCKET 3		/* its only descriptor but the standard ones */
 
 struct answer {
 	int result;
@@ -240,34 +237,12 @@ static int rename_file(const struct sandbox_policy *p, const struct broker_reque
 
 /* --- the opener ----------------------------------------------------------------------------- */
 
-static void send_answer(struct answer *a, int fd)
-{
-	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { a, sizeof(*a) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (fd >= 0) {
-		m.msg_control = room;
-		m.msg_controllen = sizeof(room);
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	while (sendmsg(SOCKET, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
-	if (fd >= 0)
-		close(fd);
-}
-
 static void serve(const struct sandbox_policy *p)
 {
 	static struct broker_request r;
 	ssize_t n;
 
-	while ((n = recv(SOCKET, &r, sizeof(r), 0)) > 0 || (n < 0 && errno == EINTR)) {
+	while ((n = recv(HELPER_SOCKET, &r, sizeof(r), 0)) > 0 || (n < 0 && errno == EINTR)) {
 		struct answer a = { .result = -EACCES };
 		int fd = -1;
 
@@ -288,7 +263,9 @@ static void serve(const struct sandbox_policy *p)
 			a.result = read_link(r.path, &a.data);
 		else if (r.op == BROKER_REMOVE)
 			a.result = remove_file(p, r.path);
-		send_answer(&a, fd);
+		descriptor_send(HELPER_SOCKET, &a, sizeof(a), fd);
+		if (fd >= 0)
+			close(fd);
 	}
 }
 
@@ -311,83 +288,39 @@ static void confine(void)
 	seccomp_release(c);
 }
 
-static void run(const struct sandbox_policy *p, int fd)
+static void serve_confined(const void *arg)
 {
-	int null = open("/dev/null", O_RDWR), i;
-
-	setsid();		/* the terminal's signals are not for it */
-	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_NAME, "anykvm-opener");
-	if (null < 0 || fd < 0)
-		_exit(1);
-	/* the socket moves first: its place may be one of the three */
-	fd = fcntl(fd, F_DUPFD, 10);
-	for (i = 0; i < SOCKET; i++)
-		dup2(null, i);
-	dup2(fd, SOCKET);
-	if (close_range(SOCKET + 1, ~0u, 0) < 0)
-		_exit(1);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	confine();
-	serve(p);
-	_exit(0);
+	serve(arg);
 }
 
 int broker_start(const struct sandbox_policy *p)
 {
-	int fd[2], status;
-	pid_t child;
+	const struct helper h = {
+		.name = "anykvm-opener", .type = SOCK_SEQPACKET, .serve = serve_confined,
+		.arg = p,
+	};
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) < 0)
-		return error("--sandbox: no socket: %s", strerror(errno));
 	confined = getpid();
-	child = fork();
-	if (child == 0) {
-		/* nobody's child, so that nobody has to wait for it */
-		child = fork();
-		if (child == 0)
-			run(p, fd[1]);
-		_exit(child < 0);
-	}
-	close(fd[1]);
-	if (child > 0 && waitpid(child, &status, 0) == child && status == 0)
-		return fd[0];
-	close(fd[0]);
-	return error("--sandbox: cannot start the process that opens files");
+	return helper_start(&h);
 }
 
 /* --- inside the sandbox -------------------------------------------------------------- */
 
-static int take_descriptor(struct msghdr *m)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	int fd = -EACCES;
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
 int broker_ask(int fd, const struct broker_request *r, union broker_data *data)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	struct answer a = { .result = -EACCES };
-	struct iovec iov = { &a, sizeof(a) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
-			    .msg_controllen = sizeof(room) };
 	ssize_t n;
+	int got;
 
 	pthread_mutex_lock(&lock);
-	do {
-		n = send(fd, r, sizeof(*r), MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	while (n == sizeof(*r) && (n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		n = sizeof(*r);
+	n = descriptor_ask(fd, r, sizeof(*r), &a, sizeof(a), &got);
 	pthread_mutex_unlock(&lock);
 	if (n != sizeof(a))
 		return -EACCES;
 	*data = a.data;
-	return r->op == BROKER_OPEN && a.result >= 0 ? take_descriptor(&m) : a.result;
+	if (r->op != BROKER_OPEN || a.result < 0)
+		return a.result;
+	return got >= 0 ? got : -EACCES;
 }

@@ -22,22 +22,6 @@ static struct {
 } sent[64];
 static unsigned int count;
 
-struct net *net_user_open(struct loop *l, struct props *p)
-{
-	(void)l, (void)p;
-	return NULL;
-}
-
-struct net *net_link_open(struct loop *l, struct props *p)
-{
-	return net_user_open(l, p);
-}
-
-struct net *net_tap_open(struct loop *l, struct props *p)
-{
-	return net_user_open(l, p);
-}
-
 static void on_send(struct net *n, const struct net_header *h, u8 *frame, size_t len)
 {
 	(void)n;

@@ -184,41 +184,6 @@ static void net_free(void *backend)
 	free(device);
 }
 
-/* The text of the device: the properties that nobody took. */
-static int device_text(struct net *n, struct props *p, const char *device)
-{
-	size_t size;
-	FILE *f = open_memstream(&n->device, &size);
-	unsigned int i;
-
-	if (!f)
-		return error("out of memory");
-	fprintf(f, "%s,net=", device);
-	props_print_value(f, n->id);
-	for (i = 0; i < p->count; i++) {
-		if (p->p[i].taken)
-			continue;
-		p->p[i].taken = true;
-		fprintf(f, ",%s=", p->p[i].key);
-		props_print_value(f, p->p[i].value);
-	}
-	return fclose(f) ? error("out of memory") : 0;
-}
-
-static int choose_id(struct net *n, struct registry *r, const char *given)
-{
-	char id[32];
-	unsigned int i;
-
-	for (i = 0; !given; i++) {
-		snprintf(id, sizeof(id), "net%u", i);
-		if (!registry_find(r, "net", id))
-			given = id;
-	}
-	n->id = strdup(given);
-	return n->id ? 0 : error("out of memory");
-}
-
 /*
  * The address of the card: behind libslirp nobody else sees it, and a guest
  * finds the same one every time; elsewhere two machines must not share one.
@@ -261,9 +226,11 @@ struct net *net_open(struct registry *r, struct loop *l, const char *text)
 		n = open_kind(l, &p);
 	if (n) {
 		device = devices[props_choice(&p, "if", 0, interfaces)];
-		ok = choose_id(n, r, props_string(&p, "id", NULL)) == 0 &&
-			choose_mac(n, !strcmp(p.type, "user")) == 0 &&
-			(!device || device_text(n, &p, device) == 0) && props_finish(&p) == 0 &&
+		n->id = registry_choose_id(r, "net", props_string(&p, "id", NULL));
+		ok = n->id && choose_mac(n, !strcmp(p.type, "user")) == 0;
+		if (ok && device)
+			n->device = props_device(&p, device, "net", n->id);
+		ok = ok && (!device || n->device) && props_finish(&p) == 0 &&
 			registry_add(r, "net", n->id, n, net_free) == 0;
 	}
 	if (n && !ok) {
@@ -272,4 +239,17 @@ struct net *net_open(struct registry *r, struct loop *l, const char *text)
 	}
 	props_free(&p);
 	return n;
+}
+
+int net_parse_mac(u8 mac[NET_MAC_BYTES], const char *text)
+{
+	unsigned int b[NET_MAC_BYTES], i;
+	int end = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", b, b + 1, b + 2, b + 3, b + 4, b + 5,
+		   &end) != NET_MAC_BYTES || text[end] || end != 3 * NET_MAC_BYTES - 1 || b[0] & 1)
+		return error("mac=%s is no address of a network card", text);
+	for (i = 0; i < NET_MAC_BYTES; i++)
+		mac[i] = (u8)b[i];
+	return 0;
 }

@@ -31,6 +31,7 @@ enum net_gso { NET_GSO_NONE = 0, NET_GSO_TCPV4 = 1, NET_GSO_TCPV6 = 4, NET_GSO_E
 #define NET_FRAME_MIN 14		/* what has addresses and a type */
 #define NET_FRAME_MAX (65535 + 18)	/* an IP packet, with a VLAN's tag */
 #define NET_MTU 1500
+#define NET_MAC_BYTES 6
 #define NET_PENDING_MAX (512 * KIB)	/* bytes that wait for the card */
 
 /* What a side takes undone. */
@@ -81,7 +82,7 @@ struct net {
 	unsigned int takes;	/* offloads that it takes of a card */
 	unsigned int gives;	/* those that it can make use of towards the card */
 	unsigned int mtu;
-	u8 mac[6];		/* of the card, unless the user wants another */
+	u8 mac[NET_MAC_BYTES];	/* of the card, unless the user wants another */
 	char *id;
 	char *device;		/* what to give to --device for it; NULL: the user does that */
 
@@ -133,5 +134,8 @@ bool net_checksum(const struct net_header *h, u8 *frame, size_t len);
 struct net *net_user_open(struct loop *l, struct props *p);
 struct net *net_link_open(struct loop *l, struct props *p);
 struct net *net_tap_open(struct loop *l, struct props *p);
+
+/* Parses the address of one card, as 52:54:00:12:34:56: 0, or -1 after an error line. */
+int net_parse_mac(u8 mac[NET_MAC_BYTES], const char *text);
 
 #endif

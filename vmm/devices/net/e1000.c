@@ -221,20 +221,6 @@ static void destroy(struct device *d)
 	free(e);
 }
 
-/* AA:BB:CC:DD:EE:FF, and of one card, not of many. */
-static int parse_mac(u8 *mac, const char *text)
-{
-	unsigned int b[6], i;
-	int end = 0;
-
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", b, b + 1, b + 2, b + 3, b + 4, b + 5,
-		   &end) != 6 || text[end] || end != 17 || b[0] & 1)
-		return error("mac=%s is no address of a network card", text);
-	for (i = 0; i < 6; i++)
-		mac[i] = (u8)b[i];
-	return 0;
-}
-
 static int find_net(struct e1000 *e, struct props *p)
 {
 	const char *name = props_string(p, "net", NULL), *mac = props_string(p, "mac", NULL);
@@ -248,7 +234,7 @@ static int find_net(struct e1000 *e, struct props *p)
 	if (!e->net)
 		return -1;
 	memcpy(address, e->net->mac, sizeof(address));
-	if (mac && parse_mac(address, mac) < 0)
+	if (mac && net_parse_mac(address, mac) < 0)
 		return -1;
 	e1000_eeprom_fill(e, address);
 	return 0;

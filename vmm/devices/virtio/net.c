@@ -20,7 +20,7 @@
 #define FLUSH_FRAMES 64		/* after so many the network looks at its other work */
 
 struct net_config {
-	u8 mac[MAC_BYTES];
+	u8 mac[NET_MAC_BYTES];
 	u16 status, pairs, mtu;
 } __attribute__((packed));
 
@@ -235,20 +235,6 @@ static u64 features(const struct net *n)
 	return f;
 }
 
-/* AA:BB:CC:DD:EE:FF, and of one card, not of many. */
-static int parse_mac(u8 *mac, const char *text)
-{
-	unsigned int b[MAC_BYTES], i;
-	int end = 0;
-
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", b, b + 1, b + 2, b + 3, b + 4, b + 5,
-		   &end) != MAC_BYTES || text[end] || end != 3 * MAC_BYTES - 1 || b[0] & 1)
-		return error("mac=%s is no address of a network card", text);
-	for (i = 0; i < MAC_BYTES; i++)
-		mac[i] = (u8)b[i];
-	return 0;
-}
-
 static int create_all(struct net_card *c, struct board *b, struct props *p)
 {
 	const char *name = props_string(p, "net", NULL), *mac = props_string(p, "mac", NULL);
@@ -262,10 +248,10 @@ static int create_all(struct net_card *c, struct board *b, struct props *p)
 	c->net = registry_claim(b->backends, "net", name);
 	if (!c->net)
 		return -1;
-	memcpy(c->mac, c->net->mac, MAC_BYTES);
-	if (mac && parse_mac(c->mac, mac) < 0)
+	memcpy(c->mac, c->net->mac, NET_MAC_BYTES);
+	if (mac && net_parse_mac(c->mac, mac) < 0)
 		return -1;
-	memcpy(config.mac, c->mac, MAC_BYTES);
+	memcpy(config.mac, c->mac, NET_MAC_BYTES);
 	config.mtu = (u16)c->net->mtu;
 	if (virtio_init(&c->v, b, &ops, features(c->net)) < 0 ||
 	    virtio_config(&c->v, &config, sizeof(config)) < 0 ||

@@ -25,13 +25,12 @@
 
 #define NET_LINK_UP 1
 
-#define MAC_BYTES 6
 #define NET_MACS_MAX 64		/* in each table; with more, all frames of the kind pass */
 
 struct mac_table {
 	unsigned int count;
 	bool all;
-	u8 mac[NET_MACS_MAX][MAC_BYTES];
+	u8 mac[NET_MACS_MAX][NET_MAC_BYTES];
 };
 
 /* Which frames the driver wants (5.1.6.5.1). Under the network's lock. */
@@ -46,7 +45,7 @@ struct net_card {
 	struct virtqueue *rx, *tx, *control;
 	bool merge;			/* a frame may take several buffers */
 	u8 flags, gso;			/* what the header of a frame from the driver may have */
-	u8 mac[MAC_BYTES];		/* under the network's lock */
+	u8 mac[NET_MAC_BYTES];		/* under the network's lock */
 	struct net_filter filter;
 	u8 bytes[NET_HEADER + NET_FRAME_MAX];	/* a frame for the driver */
 };

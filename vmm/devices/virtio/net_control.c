@@ -38,21 +38,21 @@ static bool listed(const struct mac_table *t, const u8 *mac)
 	unsigned int i;
 
 	for (i = 0; i < t->count && !t->all; i++)
-		if (!memcmp(t->mac[i], mac, MAC_BYTES))
+		if (!memcmp(t->mac[i], mac, NET_MAC_BYTES))
 			return true;
 	return t->all;
 }
 
 bool net_filter_wants(const struct net_card *c, const u8 *frame)
 {
-	static const u8 everybody[MAC_BYTES] = { 255, 255, 255, 255, 255, 255 };
+	static const u8 everybody[NET_MAC_BYTES] = { 255, 255, 255, 255, 255, 255 };
 	const struct net_filter *f = &c->filter;
 
-	if (f->promisc || !memcmp(frame, everybody, MAC_BYTES))
+	if (f->promisc || !memcmp(frame, everybody, NET_MAC_BYTES))
 		return true;
 	if (*frame & MAC_SPECIFIC)
 		return f->allmulti || listed(&f->multicast, frame);
-	return !memcmp(frame, c->mac, MAC_BYTES) || listed(&f->unicast, frame);
+	return !memcmp(frame, c->mac, NET_MAC_BYTES) || listed(&f->unicast, frame);
 }
 
 /* One table of a command: where the next begins, or 0 when it is malformed. */
@@ -63,14 +63,14 @@ static u64 read_table(const struct virtq_chain *c, u64 at, struct mac_table *t)
 	t->all = false;
 	t->count = 0;
 	if (!virtq_read(c, at, &count, sizeof(count)) ||
-	    count > (c->out_len - at - sizeof(count)) / MAC_BYTES)
+	    count > (c->out_len - at - sizeof(count)) / NET_MAC_BYTES)
 		return 0;
 	at += sizeof(count);
 	t->all = count > NET_MACS_MAX;
-	if (!t->all && !virtq_read(c, at, t->mac, (u64)count * MAC_BYTES))
+	if (!t->all && !virtq_read(c, at, t->mac, (u64)count * NET_MAC_BYTES))
 		return 0;
 	t->count = t->all ? 0 : count;
-	return at + (u64)count * MAC_BYTES;
+	return at + (u64)count * NET_MAC_BYTES;
 }
 
 /* --- commands ------------------------------------------------------------------------ */
@@ -91,7 +91,7 @@ static bool set_tables(struct net_card *c, const struct virtq_chain *chain)
 
 static bool set_address(struct net_card *c, const struct virtq_chain *chain)
 {
-	u8 mac[MAC_BYTES];
+	u8 mac[NET_MAC_BYTES];
 
 	if (chain->out_len != sizeof(struct command) + sizeof(mac) ||
 	    !virtq_read(chain, sizeof(struct command), mac, sizeof(mac)))

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../../backends/helper.h"
+#include "../../../helper.h"
 #include "../../../error.h"
 #include "p9.h"
 

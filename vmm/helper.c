@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../error.h"
+#include "error.h"
 #include "helper.h"
 
 #define OUT_OF_THE_WAY 64

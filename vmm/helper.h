@@ -4,10 +4,10 @@
  * the machine's process is not to do by itself, such as to open files. It ends
  * when the machine's process ends.
  */
-#ifndef VMM_BACKENDS_HELPER_H
-#define VMM_BACKENDS_HELPER_H
+#ifndef VMM_HELPER_H
+#define VMM_HELPER_H
 
-#include "../types.h"
+#include "types.h"
 
 #define HELPER_SOCKET 3		/* its descriptors */
 #define HELPER_KEPT 4		/* and those that it was given, in their order */
