@@ -560,6 +560,8 @@ static void pads(struct soft_vm *s)
 		pad(s, THUNK_JC_WAY1 + m, soft_jc_thunks[m]);
 	for (int i = 0; i < SITE_CLASSES * MMU_COUNT; i++)
 		pad(s, THUNK_SITE + i, soft_site_thunks[i]);
+	for (int i = 0; i < STRING_THUNKS * MMU_COUNT; i++)
+		pad(s, THUNK_STRING + i, soft_string_thunks[i]);
 	s->used = s->start = THUNK_COUNT * PAD;
 	s->cold_used = s->middle = ALIGN_UP(s->size / 5 * 2, PAGE_SIZE);
 }

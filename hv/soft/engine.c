@@ -47,8 +47,8 @@ _Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "sit
 _Static_assert(MISS_GROUP == SITE_GROUP_BIT << 8, "group");
 _Static_assert(THUNK_COUNT <= THUNK_MAX, "thunks");
 _Static_assert(sizeof(struct seg) == SIZEOF_SEG, "seg");
-_Static_assert(SOFT_LINK == 5 && SOFT_FAR == 15 && SOFT_GROUP == 16 &&
-	        SOFT_LOOKUP == 6 && SOFT_HOST_FAULT == 13, "entry.S");
+_Static_assert(SOFT_LINK == 5 && SOFT_REFETCH == 12 && SOFT_GROUP == 16 &&
+	        SOFT_LOOKUP == 6 && SOFT_HELPER == 7 && SOFT_HOST_FAULT == 13, "entry.S");
 
 void soft_lock(struct soft_vm *s)
 {
@@ -170,6 +170,17 @@ enum soft_exit soft_go(struct vcpu *v, u8 *code)
 	return soft_enter(v, code);
 }
 
+enum soft_exit soft_go_once(struct vcpu *v, const struct block *b)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	enum soft_exit end;
+
+	c->once = true;
+	end = soft_go(v, b->indirect);
+	c->once = false;
+	return end;
+}
+
 /* Code for rip in the present mode: a block's indirect entry. */
 static u8 *code_for_rip(struct vcpu *v, struct block **found)
 {
@@ -209,11 +220,92 @@ static void instruction_done(struct vcpu *v)
 	}
 }
 
-/* Called by soft_thunk_helper: 0 goes on behind the instruction. */
-u32 soft_helper(struct vcpu *v, struct helper_call *h)
+#define DR7_ENABLES 0xffu
+
+static bool must_step(struct vcpu *v)
+{
+	if (v->irq_shadow || v->mmio_reads || (v->sysflags & X86_FL_TF) ||
+	    (v->guest_debug.control & KVM_GUESTDBG_SINGLESTEP) || (vcpu_dr7(v) & DR7_ENABLES))
+		return true;
+	v->sysflags &= ~X86_FL_RF;	/* nothing could see it */
+	return false;
+}
+
+static bool canonical(u64 a)
+{
+	return (u64)((s64)(a << 16) >> 16) == a;
+}
+
+/* The code of a rip that the jump cache knows, 0: it does not. */
+static u64 known_code(const struct soft_cpu *c, u64 rip)
+{
+	int m = MODE_MMU(c->mode);
+
+	for (int way = 0; way < 2; way++) {
+		const struct jc_entry *j = &c->jc[m][way][jc_index(way, rip)];
+
+		if (j->rip == rip)
+			return j->code;
+	}
+	return 0;
+}
+
+/* May v go on in translated code at rip, or must the loop in soft_run look closer? */
+static bool stays_inside(struct vcpu *v)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u64 start;
+
+	if (c->once || v->request || v->exc.pending || v->mmio_writes || soft_vm(v->vm)->full)
+		return false;
+	if (v->mode_stale)
+		soft_update_mode(v);
+	if (must_step(v))
+		return false;
+	c->refetch = false;
+	if (!v->fpu_loaded)
+		soft_fpu_load(v);
+	return true;
+}
+
+/* Called by soft_thunk_jc_miss: code for rip, 0: it leaves with SOFT_LOOKUP. */
+u64 soft_indirect_jump(struct vcpu *v)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	struct block *b;
+
+	v->rip = rip_trunc(c, v->rip);
+	if (MODE_BITS(c->mode) == MODE_64 && !canonical(v->rip))
+		return 0;
+	instruction_done(v);
+	b = stays_inside(v) ? soft_find(v, c->mode) : NULL;
+	if (!b)
+		return 0;
+	c->stats.exits[SOFT_LOOKUP]++;
+	soft_jc_add(v, b);
+	if (!v->fpu_loaded)	/* the translator needed it */
+		soft_fpu_load(v);
+	return (u64)(uintptr_t)b->indirect;
+}
+
+/* Called by soft_thunk_far_*: code for where f leads, 0: it leaves with SOFT_REFETCH. */
+u64 soft_far_jump(struct vcpu *v, struct far_jump *f)
+{
+	struct soft_cpu *c = soft_cpu(v);
+
+	c->stats.exits[SOFT_FAR]++;
+	v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
+	soft_far_link(v, f);
+	return stays_inside(v) ? known_code(c, v->rip) : 0;
+}
+
+/*
+ * Called by soft_thunk_helper: 0 goes on behind the instruction; else code for
+ * rip, or HELPER_LEAVES with an EMU_* in scratch[0].
+ */
+u64 soft_helper(struct vcpu *v, struct helper_call *h)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u64 code = 0, start;
 	enum emu e;
 
 	v->rip = rip_trunc(c, v->code_delta + (u64)h->gpa32);
@@ -230,7 +322,12 @@ u32 soft_helper(struct vcpu *v, struct helper_call *h)
 		e = EMU_JUMP;
 	}
 	v->scratch[0] = e;
-	return SOFT_HELPER;
+	if (e == EMU_JUMP) {
+		instruction_done(v);
+		if (stays_inside(v))
+			code = known_code(c, v->rip);
+	}
+	return code ? code : HELPER_LEAVES;
 }
 
 /* What the engine's loop does next. */
@@ -343,11 +440,6 @@ static void link_to(struct vcpu *v, struct exit_link *l)
 	host_mutex_unlock(&s->lock);
 }
 
-static bool canonical(u64 a)
-{
-	return (u64)((s64)(a << 16) >> 16) == a;
-}
-
 /* A branch to a non-canonical address faults itself; RSP goes back with it. */
 static void undo_branch(struct vcpu *v)
 {
@@ -364,7 +456,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 
 	c->stats.exits[why & 15]++;
 	*out = ENGINE_REQUEST;
-	if (why != SOFT_LINK && why != SOFT_FAR && why != SOFT_HELPER)
+	if (why != SOFT_LINK && why != SOFT_HELPER)
 		v->rip = rip_trunc(c, v->rip);
 	switch (why) {
 	case SOFT_POLL:
@@ -391,13 +483,6 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		v->rip = rip_trunc(c, v->code_delta + (u64)(s64)(s32)l->gpa32);
 		link_to(v, l);
 		c->gone = false;	/* the look-up that follows tells */
-		return v->exc.pending ? LEAVE : GO_ON;
-	}
-	case SOFT_FAR: {
-		struct far_jump *f = (struct far_jump *)(uintptr_t)v->scratch[0];
-
-		v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
-		soft_far_link(v, f);
 		return v->exc.pending ? LEAVE : GO_ON;
 	}
 	case SOFT_ODD:
@@ -433,17 +518,6 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 }
 
 /* --- one instruction at a time: interrupt shadow, TF, breakpoints ----------------- */
-
-#define DR7_ENABLES 0xffu
-
-static bool must_step(struct vcpu *v)
-{
-	if (v->irq_shadow || v->mmio_reads || (v->sysflags & X86_FL_TF) ||
-	    (v->guest_debug.control & KVM_GUESTDBG_SINGLESTEP) || (vcpu_dr7(v) & DR7_ENABLES))
-		return true;
-	v->sysflags &= ~X86_FL_RF;	/* nothing could see it */
-	return false;
-}
 
 /* Traps that the instruction left: user space's go to it, the guest's become #DB. */
 static enum verdict traps(struct vcpu *v, u64 tf, u64 watch, enum engine_exit *out)
@@ -500,7 +574,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	if (breaks)
 		soft_watch_before(v, b->one, &w);
 	v->sysflags &= ~X86_FL_RF;
-	r = came_back(v, soft_go(v, b->indirect), out);
+	r = came_back(v, soft_go_once(v, b), out);
 	if (r == LEAVE && (*out == ENGINE_REQUEST || *out == ENGINE_EFAULT || *out == ENGINE_DEBUG ||
 			   (*out == ENGINE_USER && !v->mmio_writes)))
 		return r;	/* a fault, or user space first: it did not retire */

@@ -36,7 +36,7 @@ static u64 address_mask(const struct insn *in)
 
 enum emu soft_run_bounced(struct vcpu *v, struct block *b)
 {
-	u32 end = (u32)soft_go(v, b->indirect);
+	u32 end = (u32)soft_go_once(v, b);
 
 	switch (end) {
 	case SOFT_NEXT:

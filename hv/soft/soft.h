@@ -243,6 +243,7 @@ struct soft_cpu {
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
 	bool huge_pages[2];	/* some translation came from a 1 GiB page; by half */
 	bool refetch;		/* rip's page may be another now */
+	bool once;		/* in soft_go_once() */
 	u32 caller_mxcsr;	/* of who called KVM_RUN */
 	u16 caller_fcw;
 	bool gone;		/* the memory that code is fetched from is not there, */
@@ -261,7 +262,8 @@ struct soft_cpu {
 	struct soft_stats stats;
 };
 
-#define THUNK_MAX 32
+#define THUNK_MAX 64
+#define STRING_THUNKS 6
 
 struct soft_vm {
 	struct host_mutex lock;	/* translations, links, the cache */
@@ -292,7 +294,9 @@ enum thunk {
 	THUNK_FAR_MEM, THUNK_FAR_HOST,
 	THUNK_JC_WAY1,		/* + enum mmu_index */
 	THUNK_SITE = THUNK_JC_WAY1 + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
-	THUNK_COUNT = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
+	/* + STRING_THUNKS * enum mmu_index + 3 for STOS + 0, 1, 2 for elements of 1, 4, 8 bytes */
+	THUNK_STRING = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
+	THUNK_COUNT = THUNK_STRING + STRING_THUNKS * MMU_COUNT,
 };
 
 /* Why translated code came back: soft_enter()'s result. */
@@ -312,7 +316,7 @@ enum soft_exit {
 	SOFT_REFETCH,		/* go on at rip */
 	SOFT_HOST_FAULT,	/* the host CPU faulted at rip; c->host_fault says how */
 	SOFT_GP,		/* #GP(0) */
-	SOFT_FAR,		/* scratch[0]: the far_jump that is not led yet */
+	SOFT_FAR,		/* for the counters: a far_jump that was not led yet */
 	SOFT_GROUP,		/* a shared check failed; translated code goes on without sharing */
 };
 
@@ -521,6 +525,8 @@ void soft_perf_reset(struct soft_vm *s);
 struct block *soft_find(struct vcpu *v, u32 mode);
 /* soft_enter with the guest's vector state in place. */
 enum soft_exit soft_go(struct vcpu *v, u8 *code);
+/* The same for a block of one instruction, behind which it comes back in any case. */
+enum soft_exit soft_go_once(struct vcpu *v, const struct block *b);
 
 /* entry.S */
 /* code: a block's indirect entry, for v->rip. */
@@ -531,6 +537,8 @@ extern const u8 soft_thunk_helper[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
 /* The fill routines, in the order of THUNK_SITE. */
 extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
+/* In the order of THUNK_STRING: strings.S. */
+extern const u8 *const soft_string_thunks[STRING_THUNKS * MMU_COUNT];
 /* By enum mmu_index: the look into the jump cache's way 1. */
 extern const u8 *const soft_jc_thunks[MMU_COUNT];
 

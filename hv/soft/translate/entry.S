@@ -10,8 +10,9 @@
 /* enum soft_exit */
 #define SOFT_LINK 5
 #define SOFT_LOOKUP 6
+#define SOFT_HELPER 7
 #define SOFT_HOST_FAULT 13
-#define SOFT_FAR 15
+#define SOFT_REFETCH 12
 #define SOFT_GROUP 16
 
 	.text
@@ -252,12 +253,23 @@ func soft_thunk_helper
 	sub	$8, %rsp
 	call	soft_helper
 	add	$8, %rsp
-	test	%eax, %eax
+	test	%rax, %rax
 	jnz	1f
 	load_guest 8
 	ret
-1:	add	$8, %rsp
+1:	cmp	$HELPER_LEAVES, %rax
+	jne	go_to_code
+	add	$8, %rsp
+	mov	$SOFT_HELPER, %eax
 	jmp	soft_leave
+
+/* From a thunk that was called: on at code RAX, for OFF_RIP. */
+go_to_code:
+	add	$8, %rsp
+	mov	%rax, OFF_SITE_SAVE(%rsp)
+	load_guest 0
+	mov	OFF_RIP(%rsp), %rbp
+	jmp	*OFF_SITE_SAVE(%rsp)
 
 .macro save_flags at
 	mov	%rax, \at + GPR(0)(%rsp)
@@ -272,21 +284,28 @@ func soft_thunk_link_host
 	save_flags 8
 func soft_thunk_link_mem
 	save_guest 8
-	mov	$SOFT_LINK, %edx
-leave_with_pointer:
 	pop	%rax
 	mov	(%rax), %rcx
 	mov	%rcx, OFF_SCRATCH0(%rsp)
-	mov	%edx, %eax
+	mov	$SOFT_LINK, %eax
 	jmp	soft_leave
 
-/* The same for a far_jump. */
+/* The same for a far_jump, which C leads on. */
 func soft_thunk_far_host
 	save_flags 8
 func soft_thunk_far_mem
 	save_guest 8
-	mov	$SOFT_FAR, %edx
-	jmp	leave_with_pointer
+	mov	(%rsp), %rax
+	mov	(%rax), %rsi
+	lea	8(%rsp), %rdi
+	sub	$8, %rsp
+	call	soft_far_jump
+	add	$8, %rsp
+	test	%rax, %rax
+	jnz	go_to_code
+	add	$8, %rsp
+	mov	$SOFT_REFETCH, %eax
+	jmp	soft_leave
 
 /*
  * Called with RBP = rip when the jump cache does not know it; behind the call:
@@ -294,9 +313,15 @@ func soft_thunk_far_mem
  */
 func soft_thunk_jc_miss
 	save_guest 8
+	mov	%rbp, 8 + OFF_RIP(%rsp)
+	lea	8(%rsp), %rdi
+	sub	$8, %rsp
+	call	soft_indirect_jump
+	add	$8, %rsp
+	test	%rax, %rax
+	jnz	go_to_code
 	pop	%rax
 	mov	%rax, OFF_SCRATCH0(%rsp)
-	mov	%rbp, OFF_RIP(%rsp)
 	mov	$SOFT_LOOKUP, %eax
 	jmp	soft_leave
 

@@ -19,6 +19,7 @@
 #define OFF_RIP 352
 #define OFF_SYSFLAGS 360
 #define OFF_SITE_SAVE 368
+#define HELPER_LEAVES 1		/* no address of code */
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000

@@ -6,6 +6,7 @@
  */
 #include "emit.h"
 #include "../decode/decode.h"
+#include "../emulate/emulate.h"
 
 size_t soft_scratch_size(void)
 {
@@ -86,8 +87,29 @@ static void entries(struct xl *x)
 	}
 }
 
+/* REP MOVS and REP STOS have a way of their own where they are short. */
+static bool is_string(const struct xl *x, const struct xinsn *xi)
+{
+	bool plain = MODE_BITS(x->mode) == MODE_64 &&
+		     !(x->mode & (MODE_ONE | MODE_BOUNCE | MODE_ALIGN));
+
+	return plain && (xi->fn == emu_movs || xi->fn == emu_stos) && xi->in.addrsize == 8 &&
+	       (xi->in.flags & INSN_REP) && xi->in.seg != SEG_FS && xi->in.seg != SEG_GS &&
+	       (!(xi->in.opcode & 1) || xi->in.opsize >= 4);
+}
+
+static enum thunk string_thunk(const struct xl *x, const struct xinsn *xi)
+{
+	u32 size = xi->in.opcode & 1 ? xi->in.opsize : 1;
+
+	return THUNK_STRING + STRING_THUNKS * MODE_MMU(x->mode) + (xi->fn == emu_stos ? 3 : 0) +
+	       (size == 8 ? 2 : size == 4 ? 1 : 0);
+}
+
 static void helper(struct xl *x, struct xinsn *xi)
 {
+	enum thunk to = is_string(x, xi) ? string_thunk(x, xi) : THUNK_HELPER;
+
 	struct helper_call *h = soft_meta_alloc(x->s, sizeof(*h));
 
 	if (!h) {
@@ -99,7 +121,7 @@ static void helper(struct xl *x, struct xinsn *xi)
 	host_memcpy(&h->in, &xi->in, sizeof(h->in));
 	x_flags_to_mem(x);
 	e_mov_imm(x, S0, (u64)(uintptr_t)h);
-	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_HELPER]);
+	e_branch_rx(x, 0xe8, x->s->thunk[to]);
 }
 
 /* Whoever spins for long may be waiting for a vCPU that the host does not run now. */
