@@ -23,6 +23,8 @@ void host_free(void *p);
 /* Zeroed page-granular memory, touched only on use; NULL when there is none. */
 void *host_map(size_t size);
 void host_unmap(void *p, size_t size);
+/* No access to pages of it from now on: 0 or -errno. */
+int host_forbid(void *p, size_t size);
 
 /*
  * Memory for generated code: size bytes mapped writable at *rw and executable
@@ -148,6 +150,7 @@ void host_cancel_release(int old);
  */
 #define HOST_SIGILL 4
 #define HOST_SIGFPE 8
+#define HOST_SIGSEGV 11
 struct host_fault {
 	int signal, code;	/* Linux's numbers */
 	u64 addr;		/* si_addr */

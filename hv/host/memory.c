@@ -34,6 +34,11 @@ void *host_map(size_t size)
 	return host_syscall_failed(p) ? NULL : (void *)p;
 }
 
+int host_forbid(void *p, size_t size)
+{
+	return (int)SYS3(SYS_mprotect, p, size, PROT_NONE);
+}
+
 void host_unmap(void *p, size_t size)
 {
 	if (p)

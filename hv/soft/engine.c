@@ -29,6 +29,7 @@ ASSERT_AT(seg, OFF_SEG);
 ASSERT_AT(rip, OFF_RIP);
 ASSERT_AT(sysflags, OFF_SYSFLAGS);
 ASSERT_AT(site_save, OFF_SITE_SAVE);
+ASSERT_AT(ret_top, OFF_RET_TOP);
 #define ASSERT_CPU(field, off) \
 	_Static_assert(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, field) == (off), #field)
 ASSERT_CPU(tlb, OFF_TLB);
@@ -42,6 +43,10 @@ ASSERT_CPU(site_count, OFF_SITE_COUNT);
 ASSERT_CPU(site_pages, OFF_SITE_PAGES);
 ASSERT_CPU(jc, OFF_JC);
 ASSERT_CPU(far, OFF_FAR);
+ASSERT_CPU(ret, OFF_RET);
+_Static_assert(offsetof(struct ret_stack, guard) == RET_GUARD, "ret");
+_Static_assert(offsetof(struct ret_stack, code) == RET_CODE, "ret");
+_Static_assert(sizeof(struct ret_stack) == RET_MODE_SIZE, "ret");
 _Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
 _Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");
 _Static_assert(MISS_GROUP == SITE_GROUP_BIT << 8, "group");
@@ -681,6 +686,15 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 	if (!mem)
 		return NULL;
 	v = (struct vcpu *)(mem + STACK_SIZE);
+	for (int m = 0; m < MMU_COUNT; m++) {
+		struct ret_stack *r = &soft_cpu(v)->ret[m];
+
+		r->code[0] = (u64)(uintptr_t)soft_thunk_ret_none;
+		if (host_forbid(r->guard, sizeof(r->guard)) < 0) {
+			host_unmap(mem, VCPU_MEMORY);
+			return NULL;
+		}
+	}
 	soft_tlb_init(soft_cpu(v));
 	v->mode_stale = true;
 	return v;

@@ -48,6 +48,21 @@ static u8 what(const struct vcpu *v, const struct host_fault *f)
 	return (u8)f->trap;
 }
 
+/* A call met the end of its stack of calls: it goes to the bottom. */
+static bool ret_stack_full(struct vcpu *v, struct host_fault *f)
+{
+	for (int m = 0; m < MMU_COUNT; m++) {
+		const struct ret_stack *r = &soft_cpu(v)->ret[m];
+
+		if (f->addr - (u64)(uintptr_t)r->guard >= sizeof(r->guard))
+			continue;
+		v->ret_top[m] = 1;
+		*f->gpr[REG_RBP] = 1;
+		return true;
+	}
+	return false;
+}
+
 static bool hook(struct host_fault *f)
 {
 	struct vcpu *v = soft_running;
@@ -58,6 +73,8 @@ static bool hook(struct host_fault *f)
 
 	if (!v || rip < s->rx || rip >= s->rx + s->size || *f->gpr[REG_RSP] != (u64)(uintptr_t)v)
 		return false;
+	if (f->signal == HOST_SIGSEGV && ret_stack_full(v, f))
+		return true;
 	b = block_at(s, rip);
 	m = b ? instruction_at(b, rip) : NULL;
 	if (!m)

@@ -81,6 +81,16 @@ static inline u32 jc_index(int way, u64 rip)
 	return (u32)rip * (way ? JC_HASH1 : JC_HASH0) >> JC_SHIFT >> 4;
 }
 
+/*
+ * The calls under way: where each is to return to, and the code there. Entry 0
+ * is none; what lies above vcpu->ret_top is never read. See translate/returns.c.
+ */
+struct ret_stack {
+	u64 rip[RET_ENTRIES];
+	u8 guard[PAGE_SIZE];
+	u64 code[RET_ENTRIES];
+};
+
 #define JC_PAGES 32768u
 #define LARGE_PAGES 16384u
 
@@ -218,6 +228,7 @@ struct soft_cpu {
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
 	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
 	u64 far[FAR_SLOTS];	/* where direct jumps to other pages lead (far.c) */
+	struct ret_stack ret[MMU_COUNT] __attribute__((aligned(PAGE_SIZE)));
 
 	u8 bounce[4096 + 64] __attribute__((aligned(64)));
 
@@ -293,7 +304,8 @@ enum thunk {
 	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST,
 	THUNK_FAR_MEM, THUNK_FAR_HOST,
 	THUNK_JC_WAY1,		/* + enum mmu_index */
-	THUNK_SITE = THUNK_JC_WAY1 + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
+	THUNK_RET_MISS = THUNK_JC_WAY1 + MMU_COUNT,	/* + enum mmu_index */
+	THUNK_SITE = THUNK_RET_MISS + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
 	/* + STRING_THUNKS * enum mmu_index + 3 for STOS + 0, 1, 2 for elements of 1, 4, 8 bytes */
 	THUNK_STRING = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
 	THUNK_COUNT = THUNK_STRING + STRING_THUNKS * MMU_COUNT,
@@ -323,6 +335,11 @@ enum soft_exit {
 static inline struct soft_cpu *soft_cpu(struct vcpu *v)
 {
 	return (struct soft_cpu *)((u8 *)v + SOFT_CPU_OFFSET);
+}
+
+static inline struct vcpu *soft_vcpu(struct soft_cpu *c)
+{
+	return (struct vcpu *)((u8 *)c - SOFT_CPU_OFFSET);
 }
 
 static inline struct soft_vm *soft_vm(struct vm *vm)
@@ -495,6 +512,7 @@ extern struct soft_switches {
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */
+	bool no_returns;	/* returns ask the jump cache */
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* ... which asks the TLB */
 	bool no_spaces;		/* a change of the address space forgets the one before */
@@ -534,12 +552,14 @@ enum soft_exit soft_enter(struct vcpu *v, u8 *code);
 extern const u8 soft_thunk_helper[],
 	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
 	soft_thunk_far_mem[], soft_thunk_far_host[],
-	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[];
+	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[], soft_thunk_ret_none[];
 /* The fill routines, in the order of THUNK_SITE. */
 extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
 /* In the order of THUNK_STRING: strings.S. */
 extern const u8 *const soft_string_thunks[STRING_THUNKS * MMU_COUNT];
 /* By enum mmu_index: the look into the jump cache's way 1. */
 extern const u8 *const soft_jc_thunks[MMU_COUNT];
+/* By enum mmu_index: a return that is not the last call's. */
+extern const u8 *const soft_ret_thunks[MMU_COUNT];
 
 #endif

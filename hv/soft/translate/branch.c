@@ -151,10 +151,14 @@ static void loop(struct xl *x, struct xinsn *xi)
 
 static void call(struct xl *x, struct xinsn *xi)
 {
+	u8 *noted;
+
 	if (xi->stack.group < 0 || !x->groups[xi->stack.group].done)
 		x_flags_clobber(x, xi);
 	x_push_rip(x, xi);
+	noted = x_call_noted(x, xi);
 	goto_from(x, xi, target_of(x, xi), true);
+	x_call_comes_back(x, xi, noted);
 }
 
 static void ret(struct xl *x, struct xinsn *xi)
@@ -170,7 +174,8 @@ static void ret(struct xl *x, struct xinsn *xi)
 	e8(x, 0x8b);
 	e_modrm_ref(x, S0);
 	e_lea(x, w, H_R15, H_R15, pop);
-	indirect(x, xi, pop);
+	if (!x_return(x, xi, pop))
+		indirect(x, xi, pop);
 }
 
 /* S0 = where an indirect jump or call goes. */
@@ -213,6 +218,20 @@ static void must_be_canonical(struct xl *x, const struct xinsn *xi)
 	x_exit_if(x, xi, CC_A, SOFT_GP);
 }
 
+static void call_indirect(struct xl *x, struct xinsn *xi)
+{
+	u8 *noted;
+
+	indirect_target(x, xi);
+	must_be_canonical(x, xi);
+	e_store(x, S0, OFF_SCRATCH0);
+	x_push_rip(x, xi);
+	noted = x_call_noted(x, xi);
+	e_load(x, S0, OFF_SCRATCH0);
+	indirect(x, xi, 0);
+	x_call_comes_back(x, xi, noted);
+}
+
 void x_branch(struct xl *x, struct xinsn *xi)
 {
 	switch (xi->kind) {
@@ -236,12 +255,7 @@ void x_branch(struct xl *x, struct xinsn *xi)
 		indirect(x, xi, 0);
 		break;
 	case K_CALL_IND:
-		indirect_target(x, xi);
-		must_be_canonical(x, xi);
-		e_store(x, S0, OFF_SCRATCH0);
-		x_push_rip(x, xi);
-		e_load(x, S0, OFF_SCRATCH0);
-		indirect(x, xi, 0);
+		call_indirect(x, xi);
 		break;
 	default:
 		break;

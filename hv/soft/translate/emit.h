@@ -97,7 +97,7 @@ struct cold {
 	s32 disp;
 	s32 tag;		/* SITE: where what S0 was xored with is, from R11 on; or 0 */
 	bool delta;		/* SITE: the distance is wanted, not the address */
-	enum thunk fill;
+	enum thunk to;		/* SITE, JC */
 	u32 site;
 	u16 bound, mask;
 	u32 info;		/* SITE: MISS_*; EXIT: enum soft_exit */
@@ -379,6 +379,8 @@ bool x_waits_x87(const struct xinsn *xi);
 void x_cold(struct xl *x);
 /* The jump at rel32 is taken when the jump cache does not know S0. */
 void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);
+/* ... for a return that is not that of the last call. */
+void x_ret_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added);
 /* Jumps to code of another page. False: some other way must be found. */
 bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 gpa32_target);
 /* A direct jump at rel32 to code of the same page. */
@@ -447,6 +449,16 @@ void x_cut(struct xl *x, u32 n);
 /* branch.c */
 void x_branch(struct xl *x, struct xinsn *xi);
 void x_goto(struct xl *x, s64 gpa32_target);
+
+/* returns.c */
+/*
+ * Behind the push of the return address, which S1 holds; S0 is clobbered. What
+ * it returns goes to x_call_comes_back(), behind the jump to what is called.
+ */
+u8 *x_call_noted(struct xl *x, const struct xinsn *xi);
+void x_call_comes_back(struct xl *x, const struct xinsn *xi, u8 *code);
+/* Goes to rip S0, flags in memory; false: that is for the jump cache to do. */
+bool x_return(struct xl *x, const struct xinsn *xi, s32 rsp_added);
 
 /* interrupts.c */
 /* Falls back to emulation for every STI whose shadow cannot end in line. */

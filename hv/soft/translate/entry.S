@@ -342,9 +342,39 @@ func soft_thunk_jc_miss
 	jmp	*.Lway(%rsp,%r11)	/* 8 + .Lway, less the 8 */
 .endm
 
+/*
+ * Called with RBP = rip from a return that is not that of the last call: that
+ * call is taken off the stack, so that the returns of those before it find
+ * theirs, and the jump cache is asked. Behind the call as for soft_thunk_jc_miss.
+ */
+.macro ret_miss mode
+.set .Lway, 8 + OFF_JC + JC_MODE_SIZE * \mode
+	.p2align 4
+.Lret_\mode:
+	mov	8 + OFF_RET_TOP + 4 * \mode(%rsp), %r11d
+	sub	$1, %r11d
+	jb	1f
+	mov	%r11d, 8 + OFF_RET_TOP + 4 * \mode(%rsp)
+1:	imul	$JC_HASH0, %ebp, %r11d
+	shr	$JC_SHIFT, %r11d
+	and	$-16, %r11d
+	cmp	.Lway(%rsp,%r11), %rbp
+	jne	.Ljc_\mode
+	add	$8, %rsp
+	jmp	*.Lway(%rsp,%r11)	/* 8 + .Lway, less the 8 */
+.endm
+
 .irp	m, 0, 1, 2
 	jc_way1 \m
+	ret_miss \m
 .endr
+
+/* A return to address 0 met the bottom of a stack and went below it: a look-up like any other. */
+func soft_thunk_ret_none
+	movq	$0, OFF_RET_TOP(%rsp)
+	movq	$0, OFF_RET_TOP + 8(%rsp)
+	call	soft_thunk_jc_miss
+	.long	0, 0
 
 	.section .data.rel.ro
 	.globl	soft_jc_thunks
@@ -352,6 +382,12 @@ func soft_thunk_jc_miss
 soft_jc_thunks:
 .irp	m, 0, 1, 2
 	.quad	.Ljc_\m
+.endr
+	.globl	soft_ret_thunks
+	.hidden	soft_ret_thunks
+soft_ret_thunks:
+.irp	m, 0, 1, 2
+	.quad	.Lret_\m
 .endr
 	.text
 

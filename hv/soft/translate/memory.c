@@ -166,7 +166,7 @@ static struct cold *cold_site(struct xl *x, const struct xinsn *xi, enum site_cl
 {
 	struct cold *c = cold_new(x, COLD_SITE);
 
-	c->fill = THUNK_SITE + MODE_MMU(x->mode) * SITE_CLASSES + class;
+	c->to = THUNK_SITE + MODE_MMU(x->mode) * SITE_CLASSES + class;
 	c->site = (u32)site;
 	c->gpa32 = x->gpa32 + xi->off;
 	return c;
@@ -509,7 +509,7 @@ static void cold_fill(struct xl *x, const struct cold *c)
 		e_lea_full(x, true, S0, c->base, -1, 1, c->disp);
 	while (x->p < call && !x->full)
 		e8(x, 0x90);
-	e_branch_rx(x, 0xe8, x->s->thunk[c->fill]);
+	e_branch_rx(x, 0xe8, x->s->thunk[c->to]);
 	if (c->info & MISS_GROUP) {
 		e_op_rr(x, true, 0x85, S0, S0);		/* test */
 		go_plain(x, c->gpa32, e_jcc(x, CC_E));
@@ -577,7 +577,7 @@ void x_cold(struct xl *x)
 			soft_far_publish(x->v->vm, c->far);
 			break;
 		case COLD_JC:
-			e_branch_rx(x, 0xe8, x->s->thunk[THUNK_JC_WAY1 + MODE_MMU(x->mode)]);
+			e_branch_rx(x, 0xe8, x->s->thunk[c->to]);
 			e32(x, (u32)c->gpa32);
 			e32(x, c->info);
 			break;
@@ -585,13 +585,24 @@ void x_cold(struct xl *x)
 	}
 }
 
-void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
+static void look_up(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added, enum thunk to)
 {
 	struct cold *c = cold_new(x, COLD_JC);
 
 	c->from = rel32;
+	c->to = to + MODE_MMU(x->mode);
 	c->gpa32 = x->gpa32 + xi->off;
 	c->info = (u32)rsp_added;
+}
+
+void x_jc_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
+{
+	look_up(x, xi, rel32, rsp_added, THUNK_JC_WAY1);
+}
+
+void x_ret_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
+{
+	look_up(x, xi, rel32, rsp_added, THUNK_RET_MISS);
 }
 
 bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)

@@ -11,14 +11,15 @@
 #define OFF_ARITH 12
 #define OFF_IF 14
 #define OFF_SHADOW 15
-#define OFF_SCRATCH0 16
-#define OFF_SCRATCH1 24
+#define OFF_RET_TOP 16
 #define OFF_GPR 32
 #define OFF_SEG 160
 #define SIZEOF_SEG 24
 #define OFF_RIP 352
 #define OFF_SYSFLAGS 360
 #define OFF_SITE_SAVE 368
+#define OFF_SCRATCH0 384
+#define OFF_SCRATCH1 392
 #define HELPER_LEAVES 1		/* no address of code */
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
@@ -50,6 +51,11 @@
 #define JC_HASH1 0x85ebca6b
 #define OFF_FAR (OFF_JC + TLB_MODES * JC_MODE_SIZE)
 #define FAR_SLOTS 65536
+#define OFF_RET ((OFF_FAR + 8 * FAR_SLOTS + 4095) & ~4095)
+#define RET_ENTRIES 4096
+#define RET_GUARD (8 * RET_ENTRIES)	/* a page without memory, behind the addresses */
+#define RET_CODE (RET_GUARD + 4096)
+#define RET_MODE_SIZE (RET_CODE + 8 * RET_ENTRIES)
 #define JC_SHIFT (32 - JC_BITS - 4)
 
 /* What stands before the call of a fill routine, by distance from its end. */
