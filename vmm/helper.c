@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -49,26 +48,23 @@ static void run(const struct helper *h, int fd)
 	_exit(0);
 }
 
+/*
+ * Nobody waits for it: it ends after this process, or because of an error, and what
+ * is left of it then goes with this process.
+ */
 int helper_start(const struct helper *h)
 {
-	int fd[2], status = 1;
+	int fd[2];
 	pid_t child;
 
 	if (socketpair(AF_UNIX, h->type | SOCK_CLOEXEC, 0, fd) < 0)
 		return error("%s: no socket: %s", h->name, strerror(errno));
 	child = fork();
-	if (child == 0) {
-		/* nobody's child, so that nobody has to wait for it */
-		child = fork();
-		if (child == 0)
-			run(h, fd[1]);
-		_exit(child < 0);
-	}
+	if (child == 0)
+		run(h, fd[1]);
 	close(fd[1]);
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (child > 0 && status == 0)
+	if (child > 0)
 		return fd[0];
 	close(fd[0]);
-	return error("%s: cannot start a process", h->name);
+	return error("%s: cannot start a process: %s", h->name, strerror(errno));
 }

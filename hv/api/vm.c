@@ -346,15 +346,17 @@ HANDLER(set_tsc_khz)
 	UNUSED(buf);
 	if (!tsc_khz_valid((u32)arg))
 		return -EINVAL;
-	vm->tsc_khz = (u32)arg ? (u32)arg : host_tsc_khz();
+	vm->tsc_khz = (u32)arg;
 	return 0;
 }
 
 HANDLER(get_tsc_khz)
 {
+	struct vm *vm = self;
+
 	UNUSED(arg);
 	UNUSED(buf);
-	return ((struct vm *)self)->tsc_khz;
+	return vm->tsc_khz ? vm->tsc_khz : host_tsc_khz();
 }
 
 HANDLER(get_stats_fd)

@@ -6,7 +6,8 @@
  * The rate of the time stamp counter comes from CPUID where the processor
  * (leaf 0x15) or a hypervisor below (leaf 0x40000010) tells it, otherwise
  * from a measurement against CLOCK_MONOTONIC_RAW that starts when the library
- * is loaded, so that the first to ask need not wait long.
+ * is loaded, so that the first to ask need not wait long. That is before any
+ * guest code runs: it may use the vDSO, which is more exact.
  */
 #include <cpuid.h>
 #include <time.h>
@@ -15,8 +16,9 @@
 #include "syscall.h"
 
 #define NSEC 1000000000ull
-#define MEASURE_NS (6 * 1000000ull)	/* with as many tries, to a millionth */
-#define TRIES 64
+#define MEASURE_NS (2 * 1000000ull)	/* with as many tries, to a millionth */
+#define MEASURE_READINGS 40000		/* and where reading the clock takes long, so many of them */
+#define TRIES 256
 
 static u64 read_clock(long id)
 {
@@ -36,27 +38,25 @@ u64 host_realtime_ns(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
-/* A moment on both clocks, taken where nothing came between. */
+/* A moment on both clocks, taken where nothing came between, and what reading them took. */
 struct moment {
-	u64 tsc, ns;
+	u64 tsc, ns, took;
 };
 
 static struct moment moment_now(void)
 {
-	struct moment best = { 0, 0 };
-	u64 shortest = ~0ull;
+	struct moment best = { 0, 0, ~0ull };
+	struct timespec ts;
 	int i;
 
 	for (i = 0; i < TRIES; i++) {
-		u64 a = host_rdtsc();
-		u64 ns = read_clock(CLOCK_MONOTONIC_RAW);
-		u64 b = host_rdtsc();
+		u64 a = host_rdtsc(), b;
 
-		if (b - a < shortest) {
-			shortest = b - a;
-			best.tsc = a + (b - a) / 2;
-			best.ns = ns;
-		}
+		clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+		b = host_rdtsc();
+		if (b - a < best.took)
+			best = (struct moment){ a + (b - a) / 2,
+						(u64)ts.tv_sec * NSEC + (u64)ts.tv_nsec, b - a };
 	}
 	return best;
 }
@@ -94,7 +94,8 @@ static u32 khz_measured(void)
 
 	do {
 		end = moment_now();
-	} while (end.ns - start.ns < MEASURE_NS);
+	} while (end.ns - start.ns < MEASURE_NS ||
+		 end.tsc - start.tsc < end.took * MEASURE_READINGS);
 	/* ticks * 10^6 / ns = kHz; a long run is cut so that it fits. */
 	while (end.tsc - start.tsc > ~0ull / 1000000) {
 		start.tsc = end.tsc - (end.tsc - start.tsc) / 2;

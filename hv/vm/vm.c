@@ -19,7 +19,6 @@ struct vm *vm_create(void)
 	vm->fd = -1;
 	vm->refs = 1;
 	vm->engine = &soft_engine;
-	vm->tsc_khz = host_tsc_khz();
 	vm->vcpus = host_map(VM_MAX_VCPUS * sizeof(*vm->vcpus));
 	if (vm->vcpus && !vm->engine->vm_init(vm)) {
 		pvclock_set(vm, 0);

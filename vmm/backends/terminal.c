@@ -2,7 +2,8 @@
 /*
  * Standard input and output as a character device. A guest prints byte by
  * byte; bytes collect in a ring that the main loop writes out a millisecond
- * after the first, so that a reader is woken once a line and not once a byte.
+ * after the first, so that a reader is woken once a line and not once a byte;
+ * sooner, when it was quiet: what is typed is to come back at once.
  * Input passes the Ctrl-A commands that users of QEMU's -nographic know.
  */
 #include <errno.h>
@@ -23,6 +24,8 @@
 #define IN_SIZE 65536
 #define WRITE_MAX 4096		/* what a pipe that polls as ready takes at once */
 #define FLUSH_NS 1000000ULL
+#define SOON_NS 100000ULL
+#define QUIET_NS 5000000ULL
 #define DRAIN_NS (2 * NSEC)
 #define ESCAPE 1		/* Ctrl-A */
 
@@ -46,6 +49,7 @@ struct terminal {
 	bool wanted;			/* the front waits for room */
 	u8 out_buf[OUT_SIZE];
 	u64 put, got;		/* ever-growing positions */
+	u64 begun;		/* when bytes last came to the empty ring */
 };
 
 static struct terminal *of_chardev(struct chardev *c)
@@ -54,6 +58,15 @@ static struct terminal *of_chardev(struct chardev *c)
 }
 
 /* --- output --------------------------------------------------------------- */
+
+/* The first byte in an empty ring: under the lock. */
+static void begin_output(struct terminal *t)
+{
+	u64 now = monotonic_ns();
+
+	timer_set(t->flush, now + (now - t->begun > QUIET_NS ? SOON_NS : FLUSH_NS));
+	t->begun = now;
+}
 
 /* How many were put: without wait, those that found room. */
 static size_t put_bytes(struct terminal *t, const u8 *p, size_t n, bool wait)
@@ -71,7 +84,7 @@ static size_t put_bytes(struct terminal *t, const u8 *p, size_t n, bool wait)
 			continue;
 		}
 		if (used == 0)
-			timer_set(t->flush, monotonic_ns() + FLUSH_NS);
+			begin_output(t);
 		else if (used == OUT_SIZE / 2)
 			timer_set(t->flush, 1);
 		t->out_buf[t->put++ % OUT_SIZE] = *p++;

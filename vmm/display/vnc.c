@@ -14,11 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <rfb/rfb.h>
-
 #include "../backends/loop.h"
 #include "../error.h"
 #include "vnc.h"
+#include "vnc_library.h"
 
 #define FAST_NS 33000000ULL
 #define SLOW_NS 100000000ULL
@@ -72,7 +71,7 @@ static void on_resize(void *ctx, const struct surface *surface)
 		error("out of memory for the VNC screen");
 		return;		/* updates are clipped to the old size */
 	}
-	rfbNewFramebuffer(v->s, to, (int)surface->width, (int)surface->height, 8, 3, 4);
+	rfb.NewFramebuffer(v->s, to, (int)surface->width, (int)surface->height, 8, 3, 4);
 	free(old);
 	v->input.x = v->input.y = -1;
 }
@@ -92,7 +91,7 @@ static void on_update(void *ctx, const struct surface *surface, const struct dis
 			to[x] = swap(from[x]);
 	}
 	if (r->x < x1 && r->y < y1)
-		rfbMarkRectAsModified(v->s, (int)r->x, (int)r->y, (int)x1, (int)y1);
+		rfb.MarkRectAsModified(v->s, (int)r->x, (int)r->y, (int)x1, (int)y1);
 	v->busy_until = monotonic_ns() + BUSY_NS;
 }
 
@@ -113,7 +112,7 @@ static rfbCursorPtr make_cursor(const struct display_cursor *c)
 		.mask = calloc(1, CURSOR_BYTES / 8),
 	};
 	if (!k->richSource || !k->mask) {
-		rfbFreeCursor(k);
+		rfb.FreeCursor(k);
 		return NULL;
 	}
 	rich = (u32 *)k->richSource;
@@ -129,12 +128,12 @@ static void on_cursor(void *ctx, const struct display_cursor *c)
 {
 	struct vnc *v = ctx;
 
-	rfbSetCursor(v->s, c ? make_cursor(c) : NULL);
+	rfb.SetCursor(v->s, c ? make_cursor(c) : NULL);
 }
 
 static void serve(struct vnc *v)
 {
-	rfbProcessEvents(v->s, 0);
+	rfb.ProcessEvents(v->s, 0);
 }
 
 static void on_timer(void *arg)
@@ -239,7 +238,7 @@ static void take(struct vnc *v, int fd)
 		close(fd);
 		return;
 	}
-	if (rfbNewClient(v->s, fd))
+	if (rfb.NewClient(v->s, fd))
 		serve(v);
 }
 
@@ -287,7 +286,7 @@ int vnc_listen(struct vnc *v, int fd)
 static int make_screen(struct vnc *v, const char *name)
 {
 	const struct surface *s = display_surface(v->display);
-	rfbScreenInfoPtr r = rfbGetScreen(NULL, NULL, (int)s->width, (int)s->height, 8, 3, 4);
+	rfbScreenInfoPtr r = rfb.GetScreen(NULL, NULL, (int)s->width, (int)s->height, 8, 3, 4);
 
 	if (!r)
 		return -1;
@@ -309,11 +308,11 @@ static int make_screen(struct vnc *v, const char *name)
 	r->setDesktopSizeHook = on_wish;
 	if (v->password[0]) {
 		r->authPasswdData = v->password;
-		r->passwordCheck = rfbCheckPasswordByList;
+		r->passwordCheck = rfb.CheckPasswordByList;
 	}
 	if (!r->frameBuffer)
 		return -1;
-	rfbInitServer(r);
+	rfb.InitServer(r);
 	return 0;
 }
 
@@ -326,7 +325,11 @@ struct vnc *vnc_new(struct display *d, struct input *in, const char *name, const
 		error("out of memory");
 		return NULL;
 	}
-	rfbLogEnable(0);
+	if (vnc_library_load() < 0) {
+		free(v);
+		return NULL;
+	}
+	rfb.LogEnable(0);
 	v->display = d;
 	v->listen_fd = -1;
 	v->input = (struct vnc_input){ .in = in, .x = -1, .y = -1 };
@@ -359,7 +362,7 @@ static void end(void *arg)
 		timer_free(v->timer);
 	v->timer = NULL;
 	loop_remove(v->listener);
-	rfbShutdownServer(v->s, TRUE);
+	rfb.ShutdownServer(v->s, TRUE);
 	sem_post(&v->ended);
 }
 
@@ -378,7 +381,7 @@ void vnc_free(struct vnc *v)
 	if (v->s) {
 		free(v->s->frameBuffer);
 		v->s->frameBuffer = NULL;
-		rfbScreenCleanup(v->s);
+		rfb.ScreenCleanup(v->s);
 	}
 	sem_destroy(&v->ended);
 	free(v->password[0]);

@@ -73,7 +73,7 @@ static bool package_file(const char *path, char file[WEB_URI_MAX + 64])
 
 static int add_header(struct lws *wsi, const char *name, const char *value, u8 **p, u8 *end)
 {
-	return lws_add_http_header_by_name(wsi, (const u8 *)name, (const u8 *)value,
+	return lws.add_http_header_by_name(wsi, (const u8 *)name, (const u8 *)value,
 					   (int)strlen(value), p, end);
 }
 
@@ -91,12 +91,12 @@ static int send_page(struct lws *wsi, struct session *s, const struct web_file *
 	struct web *w = web_of(wsi);
 	u8 *start = w->buf + LWS_PRE, *p = start, *end = w->buf + sizeof(w->buf);
 
-	if (lws_add_http_common_headers(wsi, HTTP_STATUS_OK, f->type, strlen(f->text), &p, end) ||
+	if (lws.add_http_common_headers(wsi, HTTP_STATUS_OK, f->type, strlen(f->text), &p, end) ||
 	    add_headers(wsi, &p, end) ||
-	    lws_finalize_write_http_header(wsi, start, &p, end))
+	    lws.finalize_write_http_header(wsi, start, &p, end))
 		return 1;
 	s->file = f;
-	lws_callback_on_writable(wsi);
+	lws.callback_on_writable(wsi);
 	return 0;
 }
 
@@ -109,9 +109,9 @@ static int send_body(struct lws *wsi, struct session *s)
 		return 0;
 	memcpy(w->buf + LWS_PRE, s->file->text, n);
 	s->file = NULL;
-	if (lws_write(wsi, w->buf + LWS_PRE, n, LWS_WRITE_HTTP_FINAL) < (int)n)
+	if (lws.write(wsi, w->buf + LWS_PRE, n, LWS_WRITE_HTTP_FINAL) < (int)n)
 		return 1;
-	return lws_http_transaction_completed(wsi) ? -1 : 0;
+	return lws.http_transaction_completed(wsi) ? -1 : 0;
 }
 
 static int send_package(struct lws *wsi, const char *file)
@@ -120,10 +120,10 @@ static int send_package(struct lws *wsi, const char *file)
 	int err;
 
 	if (add_headers(wsi, &p, headers + sizeof(headers)))
-		return lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL) ||
-		       lws_http_transaction_completed(wsi) ? -1 : 0;
-	err = lws_serve_http_file(wsi, file, mime(file), (char *)headers, (int)(p - headers));
-	if (err < 0 || (err > 0 && lws_http_transaction_completed(wsi)))
+		return lws.return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL) ||
+		       lws.http_transaction_completed(wsi) ? -1 : 0;
+	err = lws.serve_http_file(wsi, file, mime(file), (char *)headers, (int)(p - headers));
+	if (err < 0 || (err > 0 && lws.http_transaction_completed(wsi)))
 		return -1;
 	return 0;
 }
@@ -134,16 +134,16 @@ static int on_http(struct lws *wsi, struct session *s, const char *uri)
 	char file[WEB_URI_MAX + 64];
 	const struct web_file *f;
 
-	if (path && strlen(path) < WEB_URI_MAX && lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI)) {
+	if (path && strlen(path) < WEB_URI_MAX && lws.hdr_total_length(wsi, WSI_TOKEN_GET_URI)) {
 		for (f = web_files; f->name; f++)
 			if (!strcmp(f->name, path))
 				return send_page(wsi, s, f);
 		if (package_file(path, file))
 			return send_package(wsi, file);
 	}
-	if (lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL))
+	if (lws.return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL))
 		return -1;
-	return lws_http_transaction_completed(wsi) ? -1 : 0;
+	return lws.http_transaction_completed(wsi) ? -1 : 0;
 }
 
 static int on_web(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, size_t n)
@@ -188,7 +188,7 @@ static void *serve(void *arg)
 {
 	struct web *w = arg;
 
-	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) && lws_service(w->context, 0) >= 0)
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) && lws.service(w->context, 0) >= 0)
 		;
 	return NULL;
 }
@@ -197,7 +197,7 @@ static void on_printed(void *ctx)
 {
 	struct web *w = ctx;
 
-	lws_cancel_service(w->context);
+	lws.cancel_service(w->context);
 }
 
 static int start(struct web *w, const char *addr, u16 port)
@@ -214,15 +214,15 @@ static int start(struct web *w, const char *addr, u16 port)
 	sigset_t all, old;
 	int err;
 
-	lws_set_log_level(LLL_ERR, log_line);
-	w->context = lws_create_context(&info);
+	lws.set_log_level(LLL_ERR, log_line);
+	w->context = lws.create_context(&info);
 	if (!w->context)
 		return error("cannot create the web server");
 	info.port = port;
 	info.iface = addr;
 	info.vhost_name = "anykvm";
-	w->vhost = lws_create_vhost(w->context, &info);
-	if (!w->vhost || lws_get_vhost_listen_port(w->vhost) <= 0)
+	w->vhost = lws.create_vhost(w->context, &info);
+	if (!w->vhost || lws.get_vhost_listen_port(w->vhost) <= 0)
 		return error("--display web: cannot listen at %s:%u", addr, port);
 	/* signals are for the main thread */
 	sigfillset(&all);
@@ -243,6 +243,10 @@ struct web *web_new(const struct show_config *c, struct vnc *vnc, const char *ad
 
 	if (!w) {
 		error("out of memory");
+		return NULL;
+	}
+	if (web_library_load() < 0) {
+		free(w);
 		return NULL;
 	}
 	w->vnc = vnc;
@@ -268,17 +272,17 @@ void web_free(struct web *w)
 		console_tap_watch(w->tap, NULL, w);
 	if (w->running) {
 		__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
-		lws_cancel_service(w->context);
+		lws.cancel_service(w->context);
 		pthread_join(w->thread, NULL);
 	}
 	if (w->context)
-		lws_context_destroy(w->context);
+		lws.context_destroy(w->context);
 	free(w);
 }
 
 int web_port(const struct web *w)
 {
-	return lws_get_vhost_listen_port(w->vhost);
+	return lws.get_vhost_listen_port(w->vhost);
 }
 
 const char *web_token(const struct web *w)

@@ -5,9 +5,8 @@
 
 #include <pthread.h>
 
-#include <libwebsockets.h>
-
 #include "web.h"
+#include "web_library.h"
 
 #define WEB_URI_MAX 256
 #define WEB_PIECE 32768			/* bytes that are sent at once */
@@ -40,7 +39,7 @@ struct web {
 
 static inline struct web *web_of(struct lws *wsi)
 {
-	return lws_context_user(lws_get_context(wsi));
+	return lws.context_user(lws.get_context(wsi));
 }
 
 /* What follows /TOKEN/ in a path, or NULL. Takes the same time for every wrong token. */

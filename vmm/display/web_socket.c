@@ -16,7 +16,7 @@ static enum kind kind_of(struct lws *wsi)
 {
 	char uri[WEB_URI_MAX];
 	const char *path;
-	int n = lws_hdr_copy(wsi, uri, sizeof(uri), WSI_TOKEN_GET_URI);
+	int n = lws.hdr_copy(wsi, uri, sizeof(uri), WSI_TOKEN_GET_URI);
 
 	path = n > 0 ? web_after_token(web_of(wsi), uri) : NULL;
 	if (path && !strcmp(path, "screen"))
@@ -32,13 +32,13 @@ static int open_screen(struct web *w, struct session *s)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -1;
 	fd.filefd = pair[0];
-	s->raw = lws_adopt_descriptor_vhost(w->vhost, LWS_ADOPT_RAW_FILE_DESC, fd, "raw", s->wsi);
+	s->raw = lws.adopt_descriptor_vhost(w->vhost, LWS_ADOPT_RAW_FILE_DESC, fd, "raw", s->wsi);
 	if (!s->raw) {
 		close(pair[0]);
 		close(pair[1]);
 		return -1;
 	}
-	lws_set_opaque_user_data(s->raw, s);
+	lws.set_opaque_user_data(s->raw, s);
 	s->fd = pair[0];
 	vnc_client(w->vnc, pair[1]);
 	return 0;
@@ -57,7 +57,7 @@ static int on_open(struct lws *wsi, struct session *s)
 		return -1;
 	s->next = w->serial;
 	w->serial = s;
-	lws_callback_on_writable(wsi);
+	lws.callback_on_writable(wsi);
 	return 0;
 }
 
@@ -67,8 +67,8 @@ static void on_close(struct lws *wsi, struct session *s)
 	struct session **at;
 
 	if (s->raw) {
-		lws_set_opaque_user_data(s->raw, NULL);
-		lws_set_timeout(s->raw, PENDING_TIMEOUT_KILLED_BY_PARENT, LWS_TO_KILL_ASYNC);
+		lws.set_opaque_user_data(s->raw, NULL);
+		lws.set_timeout(s->raw, PENDING_TIMEOUT_KILLED_BY_PARENT, LWS_TO_KILL_ASYNC);
 	}
 	for (at = &w->serial; *at && *at != s; at = &(*at)->next)
 		;
@@ -88,9 +88,9 @@ static int send_screen(struct web *w, struct session *s)
 		n = errno == EAGAIN || errno == EINTR ? 0 : -1;
 	if (n < 0)
 		return -1;
-	if (n && lws_write(s->wsi, w->buf + LWS_PRE, (size_t)n, LWS_WRITE_BINARY) < (int)n)
+	if (n && lws.write(s->wsi, w->buf + LWS_PRE, (size_t)n, LWS_WRITE_BINARY) < (int)n)
 		return -1;
-	lws_rx_flow_control(s->raw, 1);
+	lws.rx_flow_control(s->raw, 1);
 	return 0;
 }
 
@@ -100,9 +100,9 @@ static int send_serial(struct web *w, struct session *s)
 
 	if (!n)
 		return 0;
-	if (lws_write(s->wsi, w->buf + LWS_PRE, n, LWS_WRITE_BINARY) < (int)n)
+	if (lws.write(s->wsi, w->buf + LWS_PRE, n, LWS_WRITE_BINARY) < (int)n)
 		return -1;
-	lws_callback_on_writable(s->wsi);
+	lws.callback_on_writable(s->wsi);
 	return 0;
 }
 
@@ -123,7 +123,7 @@ static void wake_serial(struct web *w)
 	struct session *s;
 
 	for (s = w->serial; s; s = s->next)
-		lws_callback_on_writable(s->wsi);
+		lws.callback_on_writable(s->wsi);
 }
 
 int web_socket(struct lws *wsi, enum lws_callback_reasons why, struct session *s, void *in,
@@ -146,25 +146,25 @@ int web_socket(struct lws *wsi, enum lws_callback_reasons why, struct session *s
 		wake_serial(web_of(wsi));
 		return 0;
 	default:
-		return lws_callback_http_dummy(wsi, why, s, in, n);
+		return lws.callback_http_dummy(wsi, why, s, in, n);
 	}
 }
 
 /* Our end of a socket pair: it is read when the browser takes more. */
 int web_raw(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, size_t n)
 {
-	struct session *s = lws_get_opaque_user_data(wsi);
+	struct session *s = lws.get_opaque_user_data(wsi);
 
 	(void)user, (void)in, (void)n;
 	if (why == LWS_CALLBACK_RAW_RX_FILE) {
 		if (!s)
 			return -1;
-		lws_rx_flow_control(wsi, 0);
-		lws_callback_on_writable(s->wsi);
+		lws.rx_flow_control(wsi, 0);
+		lws.callback_on_writable(s->wsi);
 	} else if (why == LWS_CALLBACK_RAW_CLOSE_FILE && s) {
 		s->raw = NULL;
 		s->ended = true;
-		lws_callback_on_writable(s->wsi);
+		lws.callback_on_writable(s->wsi);
 	}
 	return 0;
 }

@@ -10,6 +10,8 @@
 bool x_has_bmi2;
 static u8 supported[ZYDIS_ISA_SET_MAX_VALUE + 1];
 
+enum leaf { LEAF_1, LEAF_7, LEAF_7_1, LEAF_EXTENDED, LEAVES };
+
 struct feature {
 	u32 leaf, reg, bit;	/* reg: 0 EAX .. 3 EDX */
 };
@@ -19,11 +21,13 @@ struct named_set {
 	struct feature f;
 };
 
-#define L1C(b) { 1, 2, b }
-#define L1D(b) { 1, 3, b }
-#define L7B(b) { 7, 1, b }
-#define L7C(b) { 7, 2, b }
-#define XC(b) { 0x80000001, 2, b }
+#define L1C(b) { LEAF_1, 2, b }
+#define L1D(b) { LEAF_1, 3, b }
+#define L7B(b) { LEAF_7, 1, b }
+#define L7C(b) { LEAF_7, 2, b }
+#define L7D(b) { LEAF_7, 3, b }
+#define L71A(b) { LEAF_7_1, 0, b }
+#define XC(b) { LEAF_EXTENDED, 2, b }
 
 /* Longest prefixes first where one is the start of another. */
 static const struct named_set sets[] = {
@@ -36,9 +40,9 @@ static const struct named_set sets[] = {
 	{ "AVX512ER", L7B(27) },
 	{ "AVX512F", L7B(16) },
 	{ "AVX512PF", L7B(26) },
-	{ "AVX512_4FMAPS", { 7, 3, 3 } },
-	{ "AVX512_4VNNIW", { 7, 3, 2 } },
-	{ "AVX512_BF16", { 0x10007, 0, 5 } },
+	{ "AVX512_4FMAPS", L7D(3) },
+	{ "AVX512_4VNNIW", L7D(2) },
+	{ "AVX512_BF16", L71A(5) },
 	{ "AVX512_BITALG", L7C(12) },
 	{ "AVX512_GFNI", L7C(8) },
 	{ "AVX512_IFMA", L7B(21) },
@@ -46,13 +50,13 @@ static const struct named_set sets[] = {
 	{ "AVX512_VBMI2", L7C(6) },
 	{ "AVX512_VBMI_", L7C(1) },
 	{ "AVX512_VNNI", L7C(11) },
-	{ "AVX512_VP2INTERSECT", { 7, 3, 8 } },
+	{ "AVX512_VP2INTERSECT", L7D(8) },
 	{ "AVX512_VPCLMULQDQ", L7C(10) },
 	{ "AVX512_VPOPCNTDQ", L7C(14) },
-	{ "AVX512_FP16", { 7, 3, 23 } },
+	{ "AVX512_FP16", L7D(23) },
 	{ "AVXAES", L1C(28) },
 	{ "AVX_GFNI", L7C(8) },
-	{ "AVX_VNNI", { 0x10007, 0, 4 } },
+	{ "AVX_VNNI", L71A(4) },
 	{ "BMI1", L7B(3) },
 	{ "BMI2", L7B(8) },
 	{ "CLFLUSHOPT", L7B(23) },
@@ -112,25 +116,34 @@ static bool equal(const char *a, const char *b)
 	return *a == *b;
 }
 
-static bool host_has(struct feature f)
+/* Each leaf once: CPUID is dear where the host is a guest itself. */
+static void read_leaves(u32 r[LEAVES][4])
 {
-	u32 r[4] = { 0 };
+	static const u32 leaves[LEAVES][2] = {
+		[LEAF_1] = { 1, 0 }, [LEAF_7] = { 7, 0 }, [LEAF_7_1] = { 7, 1 },
+		[LEAF_EXTENDED] = { 0x80000001, 0 },
+	};
 
-	/* 0x1nnnn: subleaf 1 */
-	__get_cpuid_count(f.leaf & ~0x10000u, f.leaf >> 16 & 1, &r[0], &r[1], &r[2], &r[3]);
-	if (f.leaf >= 0x80000000u)
-		__get_cpuid(f.leaf, &r[0], &r[1], &r[2], &r[3]);
-	return r[f.reg] >> f.bit & 1;
+	for (u32 i = 0; i < LEAVES; i++)
+		if (!__get_cpuid_count(leaves[i][0], leaves[i][1], &r[i][0], &r[i][1], &r[i][2],
+				       &r[i][3]))
+			host_memset(r[i], 0, sizeof(r[i]));
 }
 
-/* Once: CPUID is dear where the host is a guest itself. */
+static bool has(u32 r[LEAVES][4], struct feature f)
+{
+	return r[f.leaf][f.reg] >> f.bit & 1;
+}
+
 void soft_features_init(void)
 {
 	static u32 done;
+	u32 r[LEAVES][4];
 
 	if (__atomic_load_n(&done, __ATOMIC_ACQUIRE))
 		return;
-	x_has_bmi2 = host_has((struct feature)L7B(8));
+	read_leaves(r);
+	x_has_bmi2 = has(r, (struct feature)L7B(8));
 	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
 		const char *name = ZydisISASetGetString((ZydisISASet)i);
 
@@ -139,7 +152,7 @@ void soft_features_init(void)
 				supported[i] = 1;
 		for (u32 k = 0; k < ARRAY_SIZE(sets); k++)
 			if (starts(name, sets[k].prefix)) {
-				supported[i] |= host_has(sets[k].f);
+				supported[i] |= has(r, sets[k].f);
 				break;
 			}
 	}
