@@ -54,7 +54,16 @@ void e_modrm_ref(struct xl *x, int reg)
 
 void e_align_patch(struct xl *x, u32 bytes)
 {
-	while (((uintptr_t)(x->p + bytes) & 7) > 4 && !x->full)
+	u32 over = (uintptr_t)(x->p + bytes) & 7;
+
+	if (over <= 4)
+		return;
+	/* one NOP of 8 - over bytes */
+	if (over == 5)
+		e8(x, 0x0f), e8(x, 0x1f), e8(x, 0x00);
+	else if (over == 6)
+		e8(x, 0x66), e8(x, 0x90);
+	else
 		e8(x, 0x90);
 }
 
