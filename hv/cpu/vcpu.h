@@ -156,7 +156,8 @@ struct vcpu {
 	u16 arith;		/* arithmetic flags, in the form of ARITH_* below */
 	u8 irq_enable;		/* RFLAGS.IF: 0 or 1 */
 	u8 irq_shadow;		/* KVM_X86_SHADOW_INT_*: blocks events for one instruction */
-	u32 ret_top[4];		/* engine: the tops of its stacks of calls */
+	u32 ret_top[2];		/* engine: the tops of its stacks of calls */
+	u64 tlb_pick;		/* engine: the bits of an address that pick its TLB's entry */
 	u64 gpr[16];
 	struct seg seg[SEG_COUNT];
 
@@ -166,6 +167,7 @@ struct vcpu {
 	bool mode_stale;	/* CRx, EFER, CS, SS.. changed: the engine must look anew */
 	u64 site_save[2];	/* engine */
 	u64 scratch[2];		/* engine */
+	u32 ret_top_last;	/* engine */
 	s32 pauses;		/* engine: PAUSEs until others may run */
 	void *data_tlb;		/* engine: its TLB of the present mode */
 	u32 data_rights;	/* engine: mmu_rights() of that mode */

@@ -30,6 +30,8 @@ ASSERT_AT(rip, OFF_RIP);
 ASSERT_AT(sysflags, OFF_SYSFLAGS);
 ASSERT_AT(site_save, OFF_SITE_SAVE);
 ASSERT_AT(ret_top, OFF_RET_TOP);
+ASSERT_AT(ret_top_last, OFF_RET_TOP_LAST);
+ASSERT_AT(tlb_pick, OFF_TLB_PICK);
 #define ASSERT_CPU(field, off) \
 	_Static_assert(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, field) == (off), #field)
 ASSERT_CPU(tlb, OFF_TLB);
@@ -696,6 +698,7 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 		}
 	}
 	soft_tlb_init(soft_cpu(v));
+	v->tlb_pick = (u64)soft_tlb_low << PAGE_SHIFT | (u64)soft_tlb_high << TLB_HALF_SHIFT;
 	v->mode_stale = true;
 	return v;
 }

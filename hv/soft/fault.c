@@ -56,7 +56,7 @@ static bool ret_stack_full(struct vcpu *v, struct host_fault *f)
 
 		if (f->addr - (u64)(uintptr_t)r->guard >= sizeof(r->guard))
 			continue;
-		v->ret_top[m] = 1;
+		*soft_ret_top(v, m) = 1;
 		*f->gpr[REG_RBP] = 1;
 		return true;
 	}

@@ -23,7 +23,7 @@
 #define VICTIM_ENTRIES (1u << VICTIM_BITS)
 
 /*
- * The entry of a linear page is picked by its low page number bits, which
+ * The entry of a linear page is picked by some bits of it (offsets.h), which
  * translated code does; what is displaced goes to the victims (way 1), where more
  * bits count and which are looked at before the page tables. A tag is the
  * page's linear address. An invalid one is that of a page that selects another
@@ -83,7 +83,7 @@ static inline u32 jc_index(int way, u64 rip)
 
 /*
  * The calls under way: where each is to return to, and the code there. Entry 0
- * is none; what lies above vcpu->ret_top is never read. See translate/returns.c.
+ * is none; what lies above soft_ret_top() is never read. See translate/returns.c.
  */
 struct ret_stack {
 	u64 rip[RET_ENTRIES];
@@ -342,6 +342,12 @@ static inline struct vcpu *soft_vcpu(struct soft_cpu *c)
 	return (struct vcpu *)((u8 *)c - SOFT_CPU_OFFSET);
 }
 
+/* Where the number of the last entry of ret[m] is. */
+static inline u32 *soft_ret_top(struct vcpu *v, int m)
+{
+	return m < 2 ? &v->ret_top[m] : &v->ret_top_last;
+}
+
 static inline struct soft_vm *soft_vm(struct vm *vm)
 {
 	return vm->engine_data;
@@ -357,10 +363,19 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 u64 soft_tlb_none(u32 i);
 struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
 void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
+/* An entry's number: bits of linear >> 12, and of linear >> TLB_HALF_SHIFT. */
+extern u32 soft_tlb_low __attribute__((visibility("hidden")));
+extern u32 soft_tlb_high __attribute__((visibility("hidden")));
+void soft_tlb_pick_halves(void);
+static inline u32 soft_tlb_index(u64 linear)
+{
+	return ((u32)(linear >> PAGE_SHIFT) & soft_tlb_low) |
+	       ((u32)(linear >> TLB_HALF_SHIFT) & soft_tlb_high);
+}
 /* The host's address of one in a page that way 0 knows, NULL: it does not. */
 static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
 {
-	u32 i = linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
+	u32 i = soft_tlb_index(linear);
 
 	if ((write ? t->wtag : t->rtag)[i] != (linear & PAGE_MASK))
 		return NULL;

@@ -13,7 +13,7 @@ static u32 tlb_index(int way, u64 linear)
 {
 	u64 page = linear >> PAGE_SHIFT;
 
-	return way ? (page ^ page >> VICTIM_BITS) & (VICTIM_ENTRIES - 1) : page & (TLB_ENTRIES - 1);
+	return way ? (page ^ page >> VICTIM_BITS) & (VICTIM_ENTRIES - 1) : soft_tlb_index(linear);
 }
 
 u64 soft_tlb_none(u32 i)
@@ -170,7 +170,7 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 {
 	c->stats.jc_flushes += c->jc_filled[m][0] != 0;
 	soft_far_flush(c, m);
-	soft_vcpu(c)->ret_top[m] = 0;
+	*soft_ret_top(soft_vcpu(c), m) = 0;
 	for (int way = 0; way < 2; way++) {
 		for (u32 i = 0; i < c->jc_filled[m][way]; i++) {
 			u32 k = c->jc_list[m][way][i];
@@ -280,7 +280,7 @@ static void flush(struct vcpu *v, bool keep_global)
 		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
 			soft_jc_flush(c, m);
-		v->ret_top[m] = 0;
+		*soft_ret_top(v, m) = 0;
 	}
 	itlb_flush(c, keep_global);
 	if (!keep_global) {
@@ -365,7 +365,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 				tlb_clear(c, m, way, i);
 		}
 		sites_drop_page(c, m, linear & PAGE_MASK);
-		v->ret_top[m] = 0;	/* its page may be that of a call */
+		*soft_ret_top(v, m) = 0;	/* its page may be that of a call */
 		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
 			c->refetch = true;

@@ -476,7 +476,7 @@ void x_leave(struct xl *x, struct xinsn *xi);
 void x_push_rip(struct xl *x, const struct xinsn *xi);
 
 /* features.c */
-extern bool x_has_bmi2;
+extern bool x_has_bmi2, x_has_fast_pext;
 bool x_isa_supported(const struct xinsn *xi);
 
 /* classify.c */

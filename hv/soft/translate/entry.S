@@ -4,6 +4,7 @@
  * in soft.h; offsets are relative to struct vcpu, which RSP holds inside.
  */
 #include "offsets.h"
+#include "tlb_index.h"
 
 #define GPR(n) (OFF_GPR + 8 * (n))
 
@@ -134,9 +135,7 @@ tlb_miss:
 	mov	%rax, 8 + OFF_SITE_SAVE(%rsp)
 	mov	%rcx, 8 + OFF_SITE_SAVE + 8(%rsp)
 	mov	(%rsp), %rax
-	mov	%ebp, %r11d
-	shr	$12, %r11d
-	movzwl	%r11w, %r11d
+	tlb_index %rbp, %rcx, %ecx, %r11, %r11d
 	mov	.Ltlb + TLB_WTAG * (\class & 1)(%rsp,%r11,8), %rcx
 	mov	.Ltlb + TLB_DELTA(%rsp,%r11,8), %r11
 	xor	%rbp, %rcx
@@ -349,12 +348,17 @@ func soft_thunk_jc_miss
  */
 .macro ret_miss mode
 .set .Lway, 8 + OFF_JC + JC_MODE_SIZE * \mode
+.if \mode < 2
+.set .Ltop, 8 + OFF_RET_TOP + 4 * \mode
+.else
+.set .Ltop, 8 + OFF_RET_TOP_LAST
+.endif
 	.p2align 4
 .Lret_\mode:
-	mov	8 + OFF_RET_TOP + 4 * \mode(%rsp), %r11d
+	mov	.Ltop(%rsp), %r11d
 	sub	$1, %r11d
 	jb	1f
-	mov	%r11d, 8 + OFF_RET_TOP + 4 * \mode(%rsp)
+	mov	%r11d, .Ltop(%rsp)
 1:	imul	$JC_HASH0, %ebp, %r11d
 	shr	$JC_SHIFT, %r11d
 	and	$-16, %r11d
@@ -372,7 +376,7 @@ func soft_thunk_jc_miss
 /* A return to address 0 met the bottom of a stack and went below it: a look-up like any other. */
 func soft_thunk_ret_none
 	movq	$0, OFF_RET_TOP(%rsp)
-	movq	$0, OFF_RET_TOP + 8(%rsp)
+	movl	$0, OFF_RET_TOP_LAST(%rsp)
 	call	soft_thunk_jc_miss
 	.long	0, 0
 

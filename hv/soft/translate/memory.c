@@ -204,6 +204,11 @@ static void e_op_found(struct xl *x, u8 opcode, const struct found *f)
 /* S1 = the number of the TLB's entry for reg. */
 static void e_tlb_index(struct xl *x, int reg)
 {
+	if (x_has_fast_pext) {	/* pext r11, reg, [tlb_pick] */
+		e8(x, 0xc4), e8(x, 0x62), e8(x, (u8)(0x82 | (~reg & 15) << 3)), e8(x, 0xf5);
+		e_modrm_state(x, S1, OFF_TLB_PICK);
+		return;
+	}
 	if (x_has_bmi2) {	/* rorx r11d, reg, 12 */
 		e8(x, 0xc4), e8(x, 0x43 | (reg & 8 ? 0 : 0x20)), e8(x, 0x7b), e8(x, 0xf0);
 		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, PAGE_SHIFT);

@@ -11,7 +11,8 @@
 #define OFF_ARITH 12
 #define OFF_IF 14
 #define OFF_SHADOW 15
-#define OFF_RET_TOP 16
+#define OFF_RET_TOP 16		/* of two access modes, */
+#define OFF_TLB_PICK 24
 #define OFF_GPR 32
 #define OFF_SEG 160
 #define SIZEOF_SEG 24
@@ -20,11 +21,18 @@
 #define OFF_SITE_SAVE 368
 #define OFF_SCRATCH0 384
 #define OFF_SCRATCH1 392
+#define OFF_RET_TOP_LAST 400	/* and of the third */
 #define HELPER_LEAVES 1		/* no address of code */
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 16		/* as a word register holds: the entry's number is a MOVZX */
+#define TLB_BITS 16
+/*
+ * The entry of an address: its bits 12 to 26, and bit 45, which tells a program's
+ * heap from its libraries and stack. Where PEXT is slow it is bits 12 to 27.
+ */
+#define TLB_HALF_BIT 45
+#define TLB_HALF_SHIFT (TLB_HALF_BIT - (TLB_BITS - 1))
 #define TLB_MODE_SIZE (4 * 8 << TLB_BITS)
 #define TLB_WTAG (8 << TLB_BITS)	/* behind rtag */
 #define TLB_DELTA (2 * 8 << TLB_BITS)

@@ -67,7 +67,9 @@ static s32 stack_of(const struct xl *x)
 
 static s32 top_of(const struct xl *x)
 {
-	return OFF_RET_TOP + (s32)sizeof(u32) * MODE_MMU(x->mode);
+	int m = MODE_MMU(x->mode);
+
+	return m < 2 ? OFF_RET_TOP + (s32)sizeof(u32) * m : OFF_RET_TOP_LAST;
 }
 
 u8 *x_call_noted(struct xl *x, const struct xinsn *xi)

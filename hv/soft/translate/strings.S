@@ -8,6 +8,7 @@
  * Called as that is, with RBP = struct helper_call *; flags and R11 are free.
  */
 #include "offsets.h"
+#include "tlb_index.h"
 
 #define DF 0x400		/* in vcpu->sysflags */
 #define SAVED_RBP (8 + OFF_SITE_SAVE)
@@ -25,9 +26,7 @@
 	lea	(%rax,%rcx,1 << \shift), %eax
 	cmp	$4096, %eax
 	ja	8f
-	mov	\reg32, %eax
-	shr	$12, %eax
-	movzwl	%ax, %eax
+	tlb_index \reg, %r11, %r11d, %rax, %eax
 	mov	\tag(%rsp,%rax,8), %r11
 	xor	\reg, %r11
 	cmp	$0xfff, %r11
