@@ -3,6 +3,7 @@
 what QMP tells of them."""
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -103,6 +104,15 @@ def test_hotplug(boot, tmp_path, monkeypatch):
             assert qmp.execute("query-block")[-1]["inserted"]["image"]["virtual-size"] == 1 << 20
             assert qmp.execute("blockdev-del", **{"node-name": "o"}) == {}
         assert qmp.execute("remove-fd", **{"fdset-id": passed["fdset-id"]}) == {}
+        # but for one that only writes to the end, unless it is just read
+        with open(other, "ab+") as f:
+            socket.send_fds(qmp.socket, [b'{"execute": "add-fd"}'], [f.fileno()])
+        end = qmp.answer()["return"]["fdset-id"]
+        append = {"driver": "file", "filename": f"/dev/fdset/{end}", "node-name": "e"}
+        fails(qmp, "GenericError", "O_APPEND", "blockdev-add", **append)
+        assert qmp.execute("blockdev-add", **append, **{"read-only": True}) == {}
+        assert qmp.execute("blockdev-del", **{"node-name": "e"}) == {}
+        assert qmp.execute("remove-fd", **{"fdset-id": end}) == {}
         fails(qmp, "GenericError", name, "blockdev-add", driver="file", filename=name,
               **{"node-name": "o"})
         fails(qmp, "GenericError", "not found", "remove-fd", **{"fdset-id": 63})
