@@ -8,9 +8,9 @@
 #define SIZE 8
 
 static struct virtio_device dev;
-static unsigned int notified, starts, stops, config_writes;
+static unsigned int notified, starts, stops, queue_stops, config_writes;
 static void (*handler)(struct virtqueue *q);
-static void (*on_stop)(void);
+static void (*on_queue_stop)(void);
 
 static void notify(struct virtio_device *v, unsigned int queue)
 {
@@ -29,8 +29,15 @@ static void stop(struct virtio_device *v)
 {
 	(void)v;
 	stops++;
-	if (on_stop)
-		on_stop();
+}
+
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	assert_int_equal(queue, 0);
+	assert_false(v->queue[0].live);
+	queue_stops++;
+	if (on_queue_stop)
+		on_queue_stop();
 }
 
 static void config_write(struct virtio_device *v, unsigned int offset, const void *data,
@@ -42,7 +49,7 @@ static void config_write(struct virtio_device *v, unsigned int offset, const voi
 
 static const struct virtio_ops ops = {
 	.name = "fake", .type = VIRTIO_RNG, .notify = notify, .start = start, .stop = stop,
-	.config_write = config_write,
+	.queue_stop = queue_stop, .config_write = config_write,
 };
 
 static int setup(void **state)
@@ -50,9 +57,9 @@ static int setup(void **state)
 	struct props p;
 	int r = fake_setup(state);
 
-	notified = starts = stops = config_writes = 0;
+	notified = starts = stops = queue_stops = config_writes = 0;
 	handler = NULL;
-	on_stop = NULL;
+	on_queue_stop = NULL;
 	props_parse(&p, "fake,packed=on");
 	virtio_init(&dev, &fake.board, &ops, VIRTIO_BIT(3));
 	virtio_config(&dev, "configuration", 13);
@@ -485,12 +492,20 @@ static void test_queue_reset(void **state)
 	virtio_queue_reset(&dev, 0);
 	assert_false(virtqueue_pop(queue(), &chain));
 	assert_true(dev.queue[1].live);
-	assert_int_equal(stops, 1);
+	assert_int_equal(queue_stops, 1);
+	assert_int_equal(dev.queue[0].size, SIZE);
+	assert_int_equal(dev.queue[0].vector, VIRTIO_NO_VECTOR);
+	virtio_queue_reset(&dev, 0);	/* nothing more to give up */
+	assert_int_equal(queue_stops, 1);
 	dev.queue[0].desc_gpa = fake_queue(0);
 	dev.queue[0].avail_gpa = fake_queue(0) + FAKE_AVAIL;
 	dev.queue[0].used_gpa = fake_queue(0) + FAKE_USED;
 	virtio_queue_enable(&dev, 0);
 	assert_true(virtqueue_pop(queue(), &chain));
+	/* the device has not noticed */
+	assert_int_equal(starts, 1);
+	assert_int_equal(stops, 0);
+	assert_int_equal(dev.status, 15);
 }
 
 static struct virtqueue *other(void)
@@ -498,7 +513,7 @@ static struct virtqueue *other(void)
 	return &dev.queue[1];
 }
 
-/* What another processor of the guest does while the device stops. */
+/* What another processor of the guest does while the queue stops. */
 static void notify_other(void)
 {
 	struct iovec v[16];
@@ -523,17 +538,15 @@ static void test_reset_of_one_queue(void **state)
 	fake_add(1, 0);
 	assert_true(virtqueue_pop(other(), &chain));
 	fake_add(1, 1);
-	on_stop = notify_other;
+	on_queue_stop = notify_other;
 	notified = 0;
 	virtio_queue_reset(&dev, 0);
-	assert_int_equal(stops, 1);
-	assert_int_equal(starts, 2);
+	assert_int_equal(queue_stops, 1);
 	assert_int_equal(fake_used(1, &id, &len), 1);
 	assert_int_equal(id, 0);
 	assert_int_equal(notified, 1);		/* of what came meanwhile */
 	assert_true(virtqueue_pop(other(), &chain));
 	assert_int_equal(chain.head, 1);
-	on_stop = NULL;
 }
 
 static void kick_again(struct virtqueue *from)

@@ -108,14 +108,27 @@ static void config_write(struct virtio_device *v, unsigned int offset, const voi
 		set_sizes(h, h->sense_size, value);
 }
 
-static void stop(struct virtio_device *v)
+static void drain(struct scsi_host *h)
 {
-	struct scsi_host *h = host_of(v);
 	unsigned int i;
 
 	for (i = 0; i < SCSI_LUNS_MAX; i++)
 		if (h->lun[i].disk)
 			block_drain(h->lun[i].q);
+}
+
+/* The images do not tell requests of one queue from those of others. */
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	if (queue >= REQUESTS)
+		drain(host_of(v));
+}
+
+static void stop(struct virtio_device *v)
+{
+	struct scsi_host *h = host_of(v);
+
+	drain(h);
 	set_sizes(h, SENSE_DEFAULT, SCSI_CDB_MAX);
 }
 
@@ -127,6 +140,7 @@ static const struct virtio_ops ops = {
 	.pci_class = 0x010000,
 	.notify = notify,
 	.stop = stop,
+	.queue_stop = queue_stop,
 	.config_write = config_write,
 };
 

@@ -301,31 +301,25 @@ void virtio_queue_enable(struct virtio_device *v, unsigned int n)
 }
 
 /*
- * One queue alone (2.6.1). Devices get their stop for all of them, with nobody
- * at work on any, as in a reset; what they still have of the others they may
- * push meanwhile.
+ * One queue alone (2.6.1). While the device gives up its buffers nothing is
+ * taken from the others, so that waiting for what is under way ends.
  */
 void virtio_queue_reset(struct virtio_device *v, unsigned int n)
 {
 	struct virtqueue *q = &v->queue[n];
-	unsigned int i;
+	bool was_live = q->live;
 
 	if (!(v->features & VIRTIO_F_RING_RESET))
 		return;
 	stop_queue(q);
-	if (!(v->status & VIRTIO_STATUS_DRIVER_OK) || !v->ops->stop) {
-		clear_queue(q);
-		return;
+	if (was_live && v->ops->queue_stop) {
+		__atomic_store_n(&v->held, true, __ATOMIC_SEQ_CST);
+		v->ops->queue_stop(v, n);
+		__atomic_store_n(&v->held, false, __ATOMIC_SEQ_CST);
 	}
-	__atomic_store_n(&v->held, true, __ATOMIC_SEQ_CST);
-	for (i = 0; i < v->queues; i++)
-		drain(&v->queue[i]);
-	v->ops->stop(v);
 	clear_queue(q);
-	if (v->ops->start)
-		v->ops->start(v);
-	__atomic_store_n(&v->held, false, __ATOMIC_SEQ_CST);
-	kick_ready(v);
+	if (was_live)
+		kick_ready(v);
 }
 
 void virtio_notified(struct virtio_device *v, unsigned int n)

@@ -32,8 +32,12 @@
  * v->features being those negotiated. stop() when it resets the device or the
  * device is taken away: it returns when no request is under way any more, and
  * queues are dead meanwhile (pop finds nothing, push does nothing). Between
- * reset and start the features are unknown. Neither is called under a lock that
- * any function here but virtio_attach and virtio_detach takes.
+ * reset and start the features are unknown. queue_stop() is for one queue alone
+ * (2.6.1), which is dead by then, with notify() not at work on it: when it
+ * returns no buffer of this queue is known any more, and no other thread is
+ * about to touch one. Devices that answer all within notify() need none. None
+ * of them is called under a lock that any function here but virtio_attach and
+ * virtio_detach takes.
  *
  * What the driver writes is hostile. virtqueue_pop bounds rings, indices and
  * chains and gives host addresses of checked guest memory; lengths within
@@ -88,6 +92,8 @@ struct virtio_ops {
 	/* all of these may be NULL */
 	void (*start)(struct virtio_device *v);
 	void (*stop)(struct virtio_device *v);
+	/* The driver takes one queue back, all else goes on; see above. */
+	void (*queue_stop)(struct virtio_device *v, unsigned int queue);
 	/* The driver wrote to the configuration; the bytes of v->config are not changed. */
 	void (*config_write)(struct virtio_device *v, unsigned int offset, const void *data,
 			     unsigned int size);
@@ -137,7 +143,7 @@ struct virtio_device {
 	u64 driver_features;		/* as the driver writes them */
 	u8 status;			/* atomic */
 	bool broken;			/* atomic */
-	bool held;			/* atomic; nothing is taken from queues: one is reset */
+	bool held;			/* atomic; nothing is taken from queues: one stops */
 	unsigned int complaints;	/* error lines so far */
 	u16 config_vector;
 	u8 isr;				/* atomic */
