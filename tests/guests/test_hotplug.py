@@ -44,12 +44,6 @@ def fails(qmp, kind, mention, command, **arguments):
     assert mention in caught.value.args[1]
 
 
-def sandboxed():
-    """By default; builds with sanitizers are not."""
-    r = subprocess.run([machine.anykvm_path(), "run", "--help"], capture_output=True, text=True)
-    return "(default: on)" in r.stdout
-
-
 def find_pci(qmp, name):
     bridges = [d["pci_bridge"] for d in qmp.execute("query-pci")[0]["devices"]
                if "pci_bridge" in d]
@@ -74,18 +68,18 @@ def test_hotplug(boot, tmp_path, monkeypatch):
         fails(qmp, "GenericError", "colour", "device_add", driver="virtio-blk", drive="d",
               colour="red")
         # what was not allowed the sandbox keeps closed, and says so
-        if sandboxed():
+        if machine.sandboxed():
             for task in Path(f"/proc/{guest.process.pid}/task").iterdir():
                 status = (task / "status").read_text()
                 assert re.search(r"^Seccomp:\t2$", status, re.M)
                 assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
                 assert re.search(r"^CapEff:\t0+$", status, re.M)
                 assert not re.search(r"^Uid:.*\b0\b", status, re.M)
-        if sandboxed() and os.geteuid() == 0:
+        if machine.sandboxed() and os.geteuid() == 0:
             assert os.listdir(f"/proc/{guest.process.pid}/root") == []
         other = tmp_path / "other"
         other.write_bytes(bytes(1 << 20))
-        if sandboxed():
+        if machine.sandboxed():
             fails(qmp, "GenericError", "--sandbox off", "blockdev-add", driver="file",
                   filename=str(other), **{"node-name": "o"})
             fails(qmp, "GenericError", "--sandbox off", "netdev_add", type="tap", id="t",
