@@ -60,6 +60,7 @@ static int setup(void **state)
 	notified = starts = stops = queue_stops = config_writes = 0;
 	handler = NULL;
 	on_queue_stop = NULL;
+	fake.board.loop = loop_new();
 	props_parse(&p, "fake,packed=on");
 	virtio_init(&dev, &fake.board, &ops, VIRTIO_BIT(3));
 	virtio_config(&dev, "configuration", 13);
@@ -73,6 +74,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	virtio_detach(&dev);
+	loop_free(fake.board.loop);
 	return fake_teardown(state);
 }
 
@@ -570,6 +572,78 @@ static void test_kicks(void **state)
 	assert_int_equal(dev.queue[0].kicks, 0);
 }
 
+#define ROUNDS 4
+
+static unsigned int taken;
+
+/* Another processor of the guest always adds one more, until the last round. */
+static void refill(struct virtqueue *from)
+{
+	while (virtqueue_pop(from, &chain)) {
+		taken++;
+		virtqueue_push(from, &chain, 0);
+		if (notified < ROUNDS)
+			fake_add_quietly(0, chain.head);
+	}
+	if (notified == ROUNDS)
+		loop_stop(fake.board.loop);
+}
+
+static void kick_always(struct virtqueue *from)
+{
+	if (notified < ROUNDS * 1000000)
+		virtqueue_kick(from);
+	else
+		loop_stop(fake.board.loop);
+}
+
+static void stop_loop(void *arg)
+{
+	(void)arg;
+	loop_stop(fake.board.loop);
+}
+
+/* Drivers that never end keep nobody for long; the rest comes later. */
+static void test_endless(void **state)
+{
+	u64 start;
+
+	(void)state;
+	fake_start(0, SIZE);
+	handler = refill;
+	taken = 0;
+	fake_desc(0, 0, FAKE_DATA, 8, 0, 0);
+	start = monotonic_ns();
+	fake_add(0, 0);
+	assert_in_range(monotonic_ns() - start, VIRTIO_SLICE_NS, NSEC);
+	assert_int_equal(notified, 1);
+	assert_int_equal(dev.queue[0].kicks, 0);
+	assert_true(virtqueue_ready(queue()));
+	assert_true(virtqueue_pop(queue(), &chain));	/* nobody handles it */
+	virtqueue_unpop(queue(), &chain);
+	loop_run(fake.board.loop);
+	assert_int_equal(notified, ROUNDS);
+	assert_false(virtqueue_ready(queue()));
+	assert_int_equal(fake_used(0, NULL, NULL), (u16)taken);
+
+	handler = kick_always;
+	start = monotonic_ns();
+	virtio_notified(&dev, 0);
+	assert_in_range(monotonic_ns() - start, VIRTIO_SLICE_NS, NSEC);
+	loop_run(fake.board.loop);
+	/* a queue that stops meanwhile is not handled later */
+	handler = refill;
+	notified = 0;
+	fake_add(0, 0);
+	assert_int_equal(notified, 1);
+	virtio_reset(&dev);
+	notified = ROUNDS - 1;
+	handler = NULL;
+	assert_int_equal(loop_call(fake.board.loop, stop_loop, NULL), 0);
+	loop_run(fake.board.loop);
+	assert_int_equal(notified, ROUNDS - 1);
+}
+
 /* --- random rings ----------------------------------------------------------------------------- */
 
 static u32 seed = 1;
@@ -661,7 +735,7 @@ int main(void)
 		TEST(test_flags), TEST(test_wrap_and_unpop), TEST(test_packed), TEST(test_broken),
 		TEST(test_too_many_buffers), TEST(test_bad_queues), TEST(test_negotiation),
 		TEST(test_config), TEST(test_queue_reset), TEST(test_reset_of_one_queue),
-		TEST(test_kicks), TEST(test_random),
+		TEST(test_kicks), TEST(test_endless), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,9 @@
  *	while (virtqueue_pop(q, &c)) { ...; virtqueue_push(q, &c, written); }
  *	virtqueue_signal(q);
  *
+ * A driver that never ends is no loop without end: after VIRTIO_SLICE_NS nothing
+ * is found any more, and notify() is called again from the machine's event loop.
+ *
  * A request may also be kept, and pushed and signalled from any thread later;
  * the device then keeps the chain's `head` and `iov`. virtqueue_* lock the
  * queue for themselves.
@@ -57,6 +60,7 @@
 #define VIRTIO_QUEUES_MAX 128
 #define VIRTIO_QUEUE_SIZE_MAX 1024
 #define VIRTIO_CONFIG_MAX 0x1000
+#define VIRTIO_SLICE_NS 20000000ULL
 
 #define VIRTIO_BIT(n) (1ULL << (n))
 #define VIRTIO_F_INDIRECT VIRTIO_BIT(28)
@@ -118,6 +122,9 @@ struct virtqueue {
 	bool signalled_valid;
 	bool wrap_avail, wrap_used;	/* packed: the wrap counters */
 	u32 in_use;			/* chains popped and not pushed */
+	u64 until;			/* when who handles a notification is to pause; or 0 */
+	bool paused;			/* he did, with buffers left; atomic */
+	u32 leaving;			/* handlers that pause right now; atomic */
 	u32 kicks;			/* notifications not yet handled; atomic */
 	struct loop *loop;		/* or NULL: on the vCPU's thread */
 	struct loop_entry *entry;
@@ -144,6 +151,7 @@ struct virtio_device {
 	u8 status;			/* atomic */
 	bool broken;			/* atomic */
 	bool held;			/* atomic; nothing is taken from queues: one stops */
+	struct timer *later;		/* goes on with queues that paused; or NULL */
 	unsigned int complaints;	/* error lines so far */
 	u16 config_vector;
 	u8 isr;				/* atomic */
