@@ -72,14 +72,15 @@ def test_units(boot, tmp_path, kind):
     check_written(tmp_path / "b.raw", "raw")
 
 
-def test_boot(tmp_path):
+@pytest.mark.parametrize("unit", [0, 10])
+def test_boot(tmp_path, unit):
     """SeaBIOS starts from a unit that comes first in the order, not from the disk found first."""
     first = boot_sector(tmp_path / "first", "THE-FIRST-DISK")
     second = boot_sector(tmp_path / "second", "THE-SECOND-DISK")
     argv = machine.command("anykvm", None, memory=128, extra=[
         "--net", "none", "--disk", f"{second},format=raw,bootindex=2",
         "--disk", f"{first},format=raw,if=none,id=a",
-        "--device", "virtio-scsi,lun0=a,addr=18,bootindex=1"])
+        "--device", f"virtio-scsi,lun{unit}=a,addr=18,bootindex=1"])
     with machine.Guest(argv) as guest:
         guest.search("THE-FIRST-DISK", BOOT_SECONDS)
         assert guest.wait(30) == 0
@@ -93,7 +94,7 @@ def test_boot_uefi(kind):
         "--machine", kind, "--firmware", "uefi", "--net", "none", "--disk",
         f"{debian.disk()},snapshot=on,bootindex=2", "--disk",
         f"{disks.disk()},snapshot=on,if=none,id=a", "--device",
-        "virtio-scsi,lun0=a,addr=18,bootindex=1"])
+        "virtio-scsi,lun2=a,addr=18,bootindex=1"])
     with machine.Guest(argv, tty=True) as guest:
         guest.search(disks.MARKER, BOOT_SECONDS)
         guest.write("\x1b[B\r")

@@ -136,7 +136,6 @@ static const struct virtio_ops ops = {
 	.name = "virtio-scsi",
 	.type = VIRTIO_SCSI,
 	.boot_node = "scsi",
-	.boot_leaf = "channel@0/disk@0,0",
 	.pci_class = 0x010000,
 	.notify = notify,
 	.stop = stop,
@@ -241,6 +240,10 @@ static int create_all(struct scsi_host *h, struct board *b, struct props *p)
 		if (virtio_add_queue(&h->v, QUEUE_SIZE,
 				     iothread && i >= REQUESTS ? h->thread : NULL) < 0)
 			return -1;
+	/* firmware starts from the first unit */
+	snprintf(h->boot_leaf, sizeof(h->boot_leaf), "channel@0/disk@0,%x",
+		 (unsigned int)__builtin_ctz(h->luns));
+	h->v.boot_leaf = h->boot_leaf;
 	return virtio_attach(&h->v, p);
 }
 

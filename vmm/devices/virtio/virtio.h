@@ -90,7 +90,7 @@ struct virtio_ops {
 	const char *name;
 	enum virtio_type type;
 	u32 pci_class;			/* class, subclass, interface */
-	/* of what firmware boots from: its kind, and what is on it ("scsi", "disk@0,0"); or NULL */
+	/* of what firmware boots from: its kind, and what is on it ("scsi", "disk@0,0"), or NULL */
 	const char *boot_node, *boot_leaf;
 	void (*notify)(struct virtio_device *v, unsigned int queue);
 	/* all of these may be NULL */
@@ -144,6 +144,7 @@ struct virtio_device {
 	struct board *board;
 	const struct virtio_ops *ops;
 	const struct virtio_transport *transport;
+	const char *boot_leaf;		/* in place of that of ops; or NULL */
 	void *transport_data;
 	pthread_mutex_t lock;		/* of the transport's registers */
 	u64 offered, features;		/* features: those negotiated */
