@@ -37,7 +37,8 @@ struct vnc_config {
 	void *server;
 };
 
-#define VNC_SESSIONS_MAX 32		/* of all servers */
+#define VNC_SERVERS_MAX 8
+#define VNC_SESSIONS_MAX 32		/* of a server */
 
 /* Before there is any: 0, or -1 after an error line. */
 int vnc_session_prepare(void);

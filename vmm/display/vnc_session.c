@@ -29,9 +29,11 @@
 #define SLOW_NS 100000000ULL
 #define BUSY_NS NSEC			/* how long it is fast after something happened */
 #define CLIENT_WAIT_MS 5000		/* for one that takes or sends no data */
+#define LOGIN_NS (120 * NSEC)		/* for one that has to say a password */
 #define VERSION_BYTES 12		/* of what a client says first */
 #define SECURITY_NONE 1
 #define SECURITY_VNC 2
+#define SCREENS_MAX (VNC_SERVERS_MAX * VNC_SESSIONS_MAX)
 #define START_SIDE 16			/* of a screen that was never drawn */
 
 struct vnc_session {
@@ -43,7 +45,7 @@ struct vnc_session {
 	rfbScreenInfoPtr s;
 	rfbClientPtr client;		/* or NULL */
 	struct vnc_input input;
-	u64 busy_until;
+	u64 busy_until, login_until;
 	bool let_in;			/* to see and type */
 	bool gone;			/* atomic */
 	sem_t ended;
@@ -58,7 +60,7 @@ struct vnc_session {
  */
 static struct {
 	pthread_mutex_t lock;
-	rfbScreenInfoPtr spare[VNC_SESSIONS_MAX];
+	rfbScreenInfoPtr spare[SCREENS_MAX];
 	unsigned int n;
 	bool made;
 } screens = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -121,6 +123,12 @@ static void take_version(struct vnc_session *v)
 	pthread_mutex_unlock(&list_lock);
 }
 
+static void drop(struct vnc_session *v)
+{
+	rfbCloseClient(v->client);
+	rfbProcessEvents(v->s, 0);	/* forgets it */
+}
+
 /* The client's choice. */
 static void take_choice(struct vnc_session *v)
 {
@@ -141,10 +149,8 @@ static void take_choice(struct vnc_session *v)
 		good = cl->protocolMinorVersion < 8 || rfbWriteExact(cl, ok, sizeof(ok)) > 0;
 		cl->state = RFB_INITIALISATION;
 	}
-	if (good)
-		return;
-	rfbCloseClient(cl);
-	rfbProcessEvents(v->s, 0);	/* forgets it */
+	if (!good)
+		drop(v);
 }
 
 static void serve(struct vnc_session *v)
@@ -170,6 +176,10 @@ static void on_timer(void *arg)
 
 	if (vnc_session_gone(v))
 		return;
+	if (!v->let_in && now >= v->login_until) {
+		drop(v);
+		return;
+	}
 	see(v);
 	serve(v);
 	timer_set(v->timer, now + (now < v->busy_until ? FAST_NS : SLOW_NS));
@@ -302,9 +312,9 @@ int vnc_session_prepare(void)
 	rfbScreenInfoPtr r;
 
 	pthread_mutex_lock(&screens.lock);
-	while (!screens.made && screens.n < VNC_SESSIONS_MAX && (r = make_screen()))
+	while (!screens.made && screens.n < SCREENS_MAX && (r = make_screen()))
 		screens.spare[screens.n++] = r;
-	screens.made = screens.made || screens.n == VNC_SESSIONS_MAX;
+	screens.made = screens.made || screens.n == SCREENS_MAX;
 	pthread_mutex_unlock(&screens.lock);
 	return screens.made ? 0 : error("out of memory for VNC screens");
 }
@@ -372,6 +382,7 @@ struct vnc_session *vnc_session_new(const struct vnc_config *c, int fd)
 	v->fd = fd;
 	v->same = -1;
 	v->let_in = !c->password;
+	v->login_until = monotonic_ns() + LOGIN_NS;
 	v->input = (struct vnc_input){ .in = c->input, .x = -1, .y = -1 };
 	sem_init(&v->ended, 0, 0);
 	if (make(v) == 0)
@@ -393,10 +404,8 @@ static void end(void *arg)
 	if (v->timer)
 		timer_free(v->timer);
 	v->timer = NULL;
-	if (v->client) {
-		rfbCloseClient(v->client);
-		rfbProcessEvents(v->s, 0);	/* forgets it */
-	}
+	if (v->client)
+		drop(v);
 	sem_post(&v->ended);
 }
 
