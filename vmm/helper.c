@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,6 +14,11 @@
 #include "helper.h"
 
 #define OUT_OF_THE_WAY 64
+#ifdef ANYKVM_SANDBOX_OFF
+#define HELPER_FILTERS 0
+#else
+#define HELPER_FILTERS 1
+#endif
 
 /* Its descriptors in their places, and no others. Standard error stays, for messages. */
 static void place_descriptors(const struct helper *h, int fd)
@@ -67,4 +73,34 @@ int helper_start(const struct helper *h)
 		return fd[0];
 	close(fd[0]);
 	return error("%s: cannot start a process: %s", h->name, strerror(errno));
+}
+
+static void allow(scmp_filter_ctx f, const struct helper_call *c)
+{
+	if (c->mask)
+		seccomp_rule_add(f, SCMP_ACT_ALLOW, c->call, 1,
+				 SCMP_CMP64(c->arg, SCMP_CMP_MASKED_EQ, c->mask, c->value));
+	else
+		seccomp_rule_add(f, SCMP_ACT_ALLOW, c->call, 0);
+}
+
+void helper_confine(const struct helper_call *calls, unsigned int n)
+{
+	static const struct helper_call always[] = {
+		{ .call = SCMP_SYS(recvfrom) }, { .call = SCMP_SYS(recvmsg) },
+		{ .call = SCMP_SYS(sendmsg) }, { .call = SCMP_SYS(close) },
+		{ .call = SCMP_SYS(exit_group) }, { .call = SCMP_SYS(rt_sigreturn) },
+		{ .call = SCMP_SYS(restart_syscall) },
+	};
+	scmp_filter_ctx f = HELPER_FILTERS ? seccomp_init(SCMP_ACT_KILL_PROCESS) : NULL;
+	unsigned int i;
+
+	if (!f)
+		return;
+	for (i = 0; i < ARRAY_SIZE(always); i++)
+		allow(f, &always[i]);
+	for (i = 0; i < n; i++)
+		allow(f, &calls[i]);
+	seccomp_load(f);
+	seccomp_release(f);
 }

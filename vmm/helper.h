@@ -25,4 +25,18 @@ struct helper {
 /* Starts it: the socket to it, or -1 after an error line. */
 int helper_start(const struct helper *h);
 
+/* A system call that a helper makes. */
+struct helper_call {
+	int call;		/* SCMP_SYS(name) */
+	unsigned int arg;	/* where mask is not 0: of this argument the bits in mask */
+	u64 mask, value;	/* must be those of value */
+};
+
+/*
+ * In the helper, once it has what it needs: a filter (seccomp(2)) that allows these
+ * calls, the ones that messages over its socket take, and its end; any other ends it.
+ * Where the host has no such filters it goes on without, and so do builds with sanitizers.
+ */
+void helper_confine(const struct helper_call *calls, unsigned int n);
+
 #endif

@@ -14,7 +14,8 @@ import disks
 import images
 import machine
 
-PACKAGES = ("systemd-sysv", "udev", "dbus", "iproute2", "linux-image-cloud-amd64")
+# the kernel for every machine, as the one for clouds has no 9p
+PACKAGES = ("systemd-sysv", "udev", "dbus", "iproute2", "iperf3", "linux-image-amd64")
 LABEL = "debian-root"
 PASSWORD = "anykvm"
 SIZE = 900 * disks.MIB		# of the root file system, which is sparse

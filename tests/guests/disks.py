@@ -21,8 +21,8 @@ MIB = 1 << 20
 ESP_AT, ESP_SIZE = 1 * MIB, 4 * MIB
 ROOT_AT, ROOT_SIZE = 8 * MIB, 56 * MIB
 LABEL = "anykvm-root"
-MODULES = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_balloon", "button",
-           "evdev")
+MODULES = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "sd_mod", "virtio_net",
+           "virtio_balloon", "button", "evdev")
 MARKER = "Debian on a disk"
 
 # Both consoles show the menu, and either one's keyboard moves in it. The entry

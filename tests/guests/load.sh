@@ -16,6 +16,11 @@ if [ -z "$root" ]; then
 	exec /init
 fi
 mkdir /new
-mount -t ext4 "$(findfs "LABEL=$root")" /new || exec sh
+n=0
+# SCSI disks come some time after their driver
+until mount -t ext4 "$(findfs "LABEL=$root")" /new; do
+	[ $((n += 1)) -lt 50 ] || exec sh
+	usleep 100000
+done 2>/dev/null
 mount -o move /dev /new/dev
 exec switch_root /new /init

@@ -203,6 +203,34 @@ class Guest:
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def sandboxed():
+    """By default; builds with sanitizers are not."""
+    r = subprocess.run([anykvm_path(), "run", "--help"], capture_output=True, text=True)
+    return "(default: on)" in r.stdout
+
+
+def helpers(name):
+    """What /proc tells of the processes called so beside machines of this program."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            same = os.path.samefile(path / "exe", anykvm_path())
+            if same and (path / "comm").read_text() == name + "\n":
+                found.append((path / "status").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def check_confined(name):
+    """There are such processes, and they have filters on system calls."""
+    found = helpers(name)
+    assert found
+    for status in found if sandboxed() else ():
+        assert re.search(r"^Seccomp:\t2$", status, re.M)
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+
+
 def memory_overhead(pid, guest_mib):
     """(overhead, guest) in KiB: what the process keeps resident beyond the
     mappings that are the guest's memory, and what of those is resident. Memory

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A Debian 12 system starts from its disk, through GRUB by either firmware, to a
-login; it uses disk and network, and shuts down when the power button is pressed.
-Twenty reboots in a row, and the combinations that differ less, come with --slow."""
+login; it uses disk and network, one all that a machine may have besides, and shuts
+down when the power button is pressed. Twenty reboots in a row, and the combinations
+that differ less, come with --slow."""
 import hashlib
 import http.server
 import os
 import re
 import subprocess
 import threading
+from types import SimpleNamespace
 
 import debian
 import images
 import machine
 import pytest
+from qmp import Qmp
+from test_balloon import BALLOON, MIB, actual, until
+from test_net import free_port
+from test_vsock import HERE, exchange
+from test_vsock import server as listen
 
 pytestmark = pytest.mark.usefixtures("anykvm_only")
 
@@ -44,15 +51,15 @@ def server():
 def start(tmp_path):
     guests = []
 
-    def start(kind, firmware, cpus, disk="", net="user"):
+    def start(kind, firmware, cpus, disk="", extra=()):
         name = f"debian-{os.getpid()}-{len(guests)}"
         overlay = tmp_path / name
         subprocess.run([machine.anykvm_path(), "image", "create", "--format", "qcow2", "--backing",
                         str(debian.disk()), str(overlay)], check=True, stdout=subprocess.DEVNULL)
         guests.append(machine.Guest(machine.command(
             "anykvm", None, cpus=cpus, memory=512, reboot=True,
-            extra=("--machine", kind, "--firmware", firmware, "--name", name, "--net", net,
-                   "--disk", f"{overlay}{disk}")), tty=True))
+            extra=("--machine", kind, "--firmware", firmware, "--name", name,
+                   "--disk", f"{overlay}{disk}", *extra)), tty=True))
         guests[-1].name, guests[-1].disk = name, overlay
         return guests[-1]
 
@@ -100,22 +107,119 @@ def use(guest, cpus, server):
     assert say(guest, "sha256sum /root/fetched").split()[0] == hashlib.sha256(DATA).hexdigest()
     failed = say(guest, "systemctl --failed --no-legend --plain | cat").strip()
     assert not failed
-    complaints = say(guest, "dmesg | grep -E 'BUG:|Oops|WARNING:|Call Trace|lockup|stall' | cat")
+    complaints = say(guest, r"dmesg | grep -E 'BUG:|Oops|WARNING:|Call Trace|lockup|\bstall' | cat")
     assert not complaints.strip()
+
+
+def end(guest):
+    press_button(guest)
+    subprocess.run(["qemu-img", "check", "-q", guest.disk], check=True)
 
 
 def drive(guest, cpus, server, note):
     log_in(guest)
     note(f"{guest.lines[-1][0]:.1f} s")
     use(guest, cpus, server)
-    press_button(guest)
-    subprocess.run(["qemu-img", "check", "-q", guest.disk], check=True)
+    end(guest)
 
 
-def test_debian(start, server, record_property):
-    """By SeaBIOS on q35 and by OVMF on pc, at the same time."""
-    a, b = start("q35", "bios", 4), start("pc", "uefi", 1)
-    drive(a, 4, server, lambda s: record_property("Debian to its login, q35, bios, 4 CPUs", s))
+@pytest.fixture
+def more(tmp_path):
+    """What a machine may have besides: the options, and the paths in them."""
+    m = SimpleNamespace(folder=tmp_path / "folder", vsock=tmp_path / "vsock",
+                        qmp=tmp_path / "qmp", data=os.urandom(3 << 20))
+    m.folder.mkdir()
+    (m.folder / "data").write_bytes(m.data)
+    subprocess.run(["gcc", "-O1", "-static", "-o", m.folder / "vsock", HERE / "vsock.c"],
+                   check=True)
+    m.options = ["--device", "virtio-balloon,id=b,stats-interval=1", "--device", "virtio-rng",
+                 "--vsock", f"{m.vsock},cid=42", "--share", f"{m.folder},tag=files",
+                 "--qmp", str(m.qmp)]
+    return m
+
+
+def memory(guest, what):
+    """In MiB, as the kernel tells it."""
+    return int(say(guest, f"awk '/^{what}:/ {{ print $2 }}' /proc/meminfo")) // 1024
+
+
+def use_balloon(guest, path):
+    free = memory(guest, "MemFree")
+    with Qmp(path) as qmp:
+        def told():
+            return qmp.execute("qom-get", **BALLOON)["stats"]["stat-free-memory"] // MIB
+
+        qmp.execute("balloon", value=(512 - 128) * MIB)
+        until(lambda: actual(qmp) == 512 - 128)
+        until(lambda: told() < free - 100)
+        assert memory(guest, "MemFree") < free - 100
+        qmp.execute("balloon", value=512 * MIB)
+        until(lambda: actual(qmp) == 512)
+        until(lambda: told() > free - 28)
+        assert memory(guest, "MemFree") > free - 28
+
+
+def use_rng(guest):
+    assert say(guest, "cat /sys/class/misc/hw_random/rng_current").startswith("virtio_rng")
+    say(guest, "for i in 1 2; do head -c 100000 /dev/hwrng >/root/r$i; done")
+    assert say(guest, "stat -c %s /root/r1 /root/r2").split() == ["100000"] * 2
+    assert len(set(re.findall("[0-9a-f]{32}", say(guest, "md5sum /root/r1 /root/r2")))) == 2
+
+
+def use_share(guest, more):
+    say(guest, "mount -t 9p -o trans=virtio,version=9p2000.L files /mnt")
+    assert say(guest, "sha256sum /mnt/data").split()[0] == hashlib.sha256(more.data).hexdigest()
+    say(guest, "mkdir /mnt/new && cp /mnt/data /root/file /mnt/new")
+    assert (more.folder / "new/data").read_bytes() == more.data
+    digest = say(guest, "sha256sum /root/file").split()[0]
+    assert hashlib.sha256((more.folder / "new/file").read_bytes()).hexdigest() == digest
+
+
+def use_vsock(guest, more):
+    """Both ways, with a program that the shared folder has."""
+    with listen(f"{more.vsock}_1234") as s:
+        at = len(guest.text)
+        guest.write("/mnt/vsock sum 1234 1000000; /mnt/vsock echo 5000 &\n")
+        with s.accept()[0] as peer:
+            peer.settimeout(20)
+            got = 0
+            while part := peer.recv(1 << 16):
+                got += part.count(7)
+            assert got == 1000000
+            peer.sendall(b"\2" * 1000000)
+        guest.search(r"VSOCK-SUM 1000000 2000000\r", 20, at)
+    guest.search("VSOCK-LISTENS", 20, at)
+    results = []
+    exchange(more.vsock, more.data, results)
+    assert results == [True]
+    say(guest, "kill %1; wait; umount /mnt")
+
+
+def use_iperf3(guest):
+    port = free_port()
+    with subprocess.Popen(["iperf3", "-s", "-p", str(port), "-B", "127.0.0.1"],
+                          stdout=subprocess.DEVNULL) as server:
+        try:
+            for way in ("", "-R"):
+                out = say(guest, f"iperf3 -c 10.0.2.2 -p {port} -t 1 -f m {way}")
+                assert float(re.search(r"(\S+) Mbits/sec +receiver", out)[1]) > 50
+        finally:
+            server.kill()
+
+
+def test_debian(start, server, more, record_property):
+    """By SeaBIOS on q35, with all that a machine may have, and by OVMF on pc, at the same
+    time."""
+    a, b = start("q35", "bios", 4, extra=more.options), start("pc", "uefi", 1)
+    log_in(a)
+    record_property("Debian to its login, q35, bios, 4 CPUs", f"{a.lines[-1][0]:.1f} s")
+    use_balloon(a, more.qmp)
+    use_rng(a)
+    use(a, 4, server)
+    use_share(a, more)
+    use_vsock(a, more)
+    use_iperf3(a)
+    end(a)
     drive(b, 1, server, lambda s: None)
 
 

@@ -7,6 +7,7 @@ import gzip
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 
@@ -171,6 +172,47 @@ def check_passwords(number, picture):
         assert vnc.picture().differs(picture) < picture.width * 20    # GRUB counts down
 
 
+def check_password_of_all(number, unix):
+    """That another server has no password is no way in, while a client has not chosen yet."""
+    with socket.create_connection(("127.0.0.1", 5900 + number), timeout=10) as s:
+        s.recv(12)
+        s.sendall(b"RFB 003.0")
+        time.sleep(0.2)     # in two parts
+        s.sendall(b"08\n")
+        assert s.recv(2) == b"\1\2"
+        with rfb.Vnc(unix) as other:
+            other.picture()
+            s.sendall(b"\1")
+            assert s.recv(4) == b""
+    with socket.create_connection(("127.0.0.1", 5900 + number), timeout=10) as s:
+        s.recv(12)
+        s.sendall(b"RFB 003.008\n")
+        assert s.recv(2) == b"\1\2"
+        with rfb.Vnc(unix):
+            s.sendall(b"\2")
+            assert len(s.recv(16)) == 16
+
+
+def check_stalled(unix):
+    """Clients that take nothing, or stop in the middle of something, hold up nobody else."""
+    with rfb.Vnc(unix) as deaf, rfb.Vnc(unix) as slow, socket.socket(socket.AF_UNIX) as new, \
+            rfb.Vnc(unix) as good:
+        for _ in range(3):      # more than a socket holds
+            deaf.socket.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, deaf.width, deaf.height))
+        slow.socket.sendall(b"\4\1\0")
+        new.connect(str(unix))
+        new.sendall(b"RFB")
+        time.sleep(0.3)
+        for _ in range(10):
+            start = time.monotonic()
+            good.update(incremental=False)
+            assert time.monotonic() - start < 2
+        start = time.monotonic()
+        with rfb.Vnc(unix) as later:
+            later.update(incremental=False)
+        assert time.monotonic() - start < 2
+
+
 def check_screenshots(qmp, vnc, tmp_path):
     """PNG, PPM and the command give what VNC shows."""
     png, ppm, third = tmp_path / "1.png", tmp_path / "2.ppm", tmp_path / "3.png"
@@ -211,6 +253,8 @@ def test_vga(start, tmp_path, own_directory):
         assert (grub.width, grub.height) == (720, 400)
         assert "GNU GRUB" in reader.text(grub)
         check_passwords(number, grub)
+        check_password_of_all(number, unix)
+        check_stalled(unix)
         vnc.key("down")
         rfb.wait_for(vnc.picture, shows("*" + disks.MARKER), 10, "the second entry")
         qmp.execute("send-key", keys=[{"type": "qcode", "data": "up"}])

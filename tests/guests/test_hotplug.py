@@ -3,6 +3,7 @@
 what QMP tells of them."""
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -43,12 +44,6 @@ def fails(qmp, kind, mention, command, **arguments):
     assert mention in caught.value.args[1]
 
 
-def sandboxed():
-    """By default; builds with sanitizers are not."""
-    r = subprocess.run([machine.anykvm_path(), "run", "--help"], capture_output=True, text=True)
-    return "(default: on)" in r.stdout
-
-
 def find_pci(qmp, name):
     bridges = [d["pci_bridge"] for d in qmp.execute("query-pci")[0]["devices"]
                if "pci_bridge" in d]
@@ -73,18 +68,18 @@ def test_hotplug(boot, tmp_path, monkeypatch):
         fails(qmp, "GenericError", "colour", "device_add", driver="virtio-blk", drive="d",
               colour="red")
         # what was not allowed the sandbox keeps closed, and says so
-        if sandboxed():
+        if machine.sandboxed():
             for task in Path(f"/proc/{guest.process.pid}/task").iterdir():
                 status = (task / "status").read_text()
                 assert re.search(r"^Seccomp:\t2$", status, re.M)
                 assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
                 assert re.search(r"^CapEff:\t0+$", status, re.M)
                 assert not re.search(r"^Uid:.*\b0\b", status, re.M)
-        if sandboxed() and os.geteuid() == 0:
+        if machine.sandboxed() and os.geteuid() == 0:
             assert os.listdir(f"/proc/{guest.process.pid}/root") == []
         other = tmp_path / "other"
         other.write_bytes(bytes(1 << 20))
-        if sandboxed():
+        if machine.sandboxed():
             fails(qmp, "GenericError", "--sandbox off", "blockdev-add", driver="file",
                   filename=str(other), **{"node-name": "o"})
             fails(qmp, "GenericError", "--sandbox off", "netdev_add", type="tap", id="t",
@@ -103,6 +98,15 @@ def test_hotplug(boot, tmp_path, monkeypatch):
             assert qmp.execute("query-block")[-1]["inserted"]["image"]["virtual-size"] == 1 << 20
             assert qmp.execute("blockdev-del", **{"node-name": "o"}) == {}
         assert qmp.execute("remove-fd", **{"fdset-id": passed["fdset-id"]}) == {}
+        # but for one that only writes to the end, unless it is just read
+        with open(other, "ab+") as f:
+            socket.send_fds(qmp.socket, [b'{"execute": "add-fd"}'], [f.fileno()])
+        end = qmp.answer()["return"]["fdset-id"]
+        append = {"driver": "file", "filename": f"/dev/fdset/{end}", "node-name": "e"}
+        fails(qmp, "GenericError", "O_APPEND", "blockdev-add", **append)
+        assert qmp.execute("blockdev-add", **append, **{"read-only": True}) == {}
+        assert qmp.execute("blockdev-del", **{"node-name": "e"}) == {}
+        assert qmp.execute("remove-fd", **{"fdset-id": end}) == {}
         fails(qmp, "GenericError", name, "blockdev-add", driver="file", filename=name,
               **{"node-name": "o"})
         fails(qmp, "GenericError", "not found", "remove-fd", **{"fdset-id": 63})

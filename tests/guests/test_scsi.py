@@ -2,6 +2,8 @@
 """Debian's virtio_scsi with sd and sr on it: disks, and a CD drive."""
 import subprocess
 
+import debian
+import disks
 import images
 import machine
 import pytest
@@ -70,15 +72,37 @@ def test_units(boot, tmp_path, kind):
     check_written(tmp_path / "b.raw", "raw")
 
 
-def test_boot(tmp_path):
-    """SeaBIOS starts from a unit, when it comes first in the order."""
+@pytest.mark.parametrize("unit", [0, 10])
+def test_boot(tmp_path, unit):
+    """SeaBIOS starts from a unit that comes first in the order, not from the disk found first."""
     first = boot_sector(tmp_path / "first", "THE-FIRST-DISK")
     second = boot_sector(tmp_path / "second", "THE-SECOND-DISK")
     argv = machine.command("anykvm", None, memory=128, extra=[
-        "--net", "none", "--disk", f"{second},format=raw",
-        "--disk", f"{first},format=raw,if=none,id=a", "--device", "virtio-scsi,lun0=a,bootindex=1"])
+        "--net", "none", "--disk", f"{second},format=raw,bootindex=2",
+        "--disk", f"{first},format=raw,if=none,id=a",
+        "--device", f"virtio-scsi,lun{unit}=a,addr=18,bootindex=1"])
     with machine.Guest(argv) as guest:
         guest.search("THE-FIRST-DISK", BOOT_SECONDS)
+        assert guest.wait(30) == 0
+
+
+@pytest.mark.parametrize("kind", ["q35", pytest.param("pc", marks=pytest.mark.slow)])
+def test_boot_uefi(kind):
+    """OVMF starts GRUB from a unit that comes first in the order, and not from the disk that
+    it finds first; Linux has its root there, too."""
+    argv = machine.command("anykvm", None, extra=[
+        "--machine", kind, "--firmware", "uefi", "--net", "none", "--disk",
+        f"{debian.disk()},snapshot=on,bootindex=2", "--disk",
+        f"{disks.disk()},snapshot=on,if=none,id=a", "--device",
+        "virtio-scsi,lun2=a,addr=18,bootindex=1"])
+    with machine.Guest(argv, tty=True) as guest:
+        guest.search(disks.MARKER, BOOT_SECONDS)
+        guest.write("\x1b[B\r")
+        guest.expect("ANYKVM-INIT", BOOT_SECONDS)
+        guest.prompt(30)
+        guest.write("test -d /sys/firmware/efi && echo ROOT $(findfs LABEL=%s)\n" % disks.LABEL)
+        guest.expect("^ROOT /dev/sda2", 20)
+        guest.write("poweroff -f\n")
         assert guest.wait(30) == 0
 
 

@@ -114,6 +114,7 @@ def test_mount(boot, folders):
                  extra=["--share", f"{a},tag=files", "--share", f"{b},readonly=on", "--share",
                         f"{m},tag=mapped,security=" + ("mapped" if xattr else "none")])
     guest.expect("^SUM-" + hashlib.md5(BULK).hexdigest(), BOOT_SECONDS)
+    machine.check_confined("anykvm-share")
     guest.expect("^SCRIPT-DONE", 60)
     assert guest.wait(20) == 0
     assert "MOUNT-FAILED" not in guest.text

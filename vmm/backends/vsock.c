@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sockets of a guest's vsock: see vsock.h. */
 #include <errno.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,9 +47,14 @@ static bool answer(int fd)
 
 static void serve(const void *arg)
 {
+	static const struct helper_call calls[] = {
+		{ .call = SCMP_SYS(socket), .arg = 0, .mask = ~0U, .value = AF_UNIX },
+		{ .call = SCMP_SYS(connect) },
+	};
 	const struct vsock_backend *b = arg;
 	u32 port;
 
+	helper_confine(calls, ARRAY_SIZE(calls));
 	while (recv(HELPER_SOCKET, &port, sizeof(port), 0) == sizeof(port))
 		if (!answer(connect_to(b->path, port)))
 			return;

@@ -47,6 +47,10 @@ static int examine(struct file *f)
 	/* O_NONBLOCK was there for FIFOs only; io_uring would take it at its word */
 	if (fstat(f->fd, &st) < 0 || flags < 0 || fcntl(f->fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
 		return error("%s: %s", f->path, strerror(errno));
+	/* of a descriptor that was passed: all writes would go to the end */
+	if (f->writable && flags & O_APPEND)
+		return error("%s was opened to append (O_APPEND), and cannot be written elsewhere",
+			     f->path);
 	f->id[0] = st.st_dev;
 	f->id[1] = st.st_ino;
 	f->align = f->direct ? DIRECT_ALIGN : 1;

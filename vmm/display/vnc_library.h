@@ -6,9 +6,9 @@
 #include <rfb/rfb.h>
 
 #define VNC_FUNCTIONS(F)                                                                           \
-	F(FreeCursor) F(GetScreen) F(InitServer) F(LogEnable) F(MarkRectAsModified) F(NewClient)   \
-	F(NewFramebuffer) F(ProcessEvents) F(ScreenCleanup) F(SetCursor) F(ShutdownServer)         \
-	F(CheckPasswordByList)
+	F(CheckPasswordByList) F(CloseClient) F(FreeCursor) F(GetScreen) F(InitServer)             \
+	F(LogEnable) F(MarkRectAsModified) F(NewClient) F(NewFramebuffer) F(ProcessEvents)         \
+	F(RandomBytes) F(SetCursor) F(WriteExact)
 
 #define VNC_POINTER(name) typeof(rfb##name) *name;
 

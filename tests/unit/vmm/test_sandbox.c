@@ -12,6 +12,7 @@
 #include <liburing.h>
 #include <pthread.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 
 #include "block/uring.h"
 #include "error.h"
+#include "helper.h"
 #include "sandbox/sandbox.h"
 
 static char dir[64], path[128], file[80], folder[80], socket_path[80], secret[80];
@@ -485,6 +487,61 @@ static void policy(void **state)
 	assert_int_equal(sandbox_rights(p, "", "/etc/passwd"), SANDBOX_READ | SANDBOX_TREE);
 }
 
+/* --- helpers ------------------------------------------------------------------------------ */
+
+static void send_byte(int fd, char byte)
+{
+	struct iovec iov = { &byte, 1 };
+	const struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (sendmsg(fd, &m, MSG_NOSIGNAL) != 1)
+		_exit(1);
+}
+
+/* Makes sockets of the domains that come, and tells whether it could. */
+static void make_sockets(const void *arg)
+{
+	static const struct helper_call calls[] = {
+		{ .call = SCMP_SYS(socket), .arg = 0, .mask = ~0U, .value = AF_UNIX },
+	};
+	char domain;
+
+	(void)arg;
+	helper_confine(calls, ARRAY_SIZE(calls));
+	while (recv(HELPER_SOCKET, &domain, 1, 0) == 1) {
+		const char can = domain == -1 ? syscall(SYS_getppid) > 0 :
+			socket(domain, SOCK_STREAM, 0) >= 0;
+
+		send_byte(HELPER_SOCKET, can);
+	}
+}
+
+static void test_helper(void **state)
+{
+	const struct helper h = {
+		.name = "helper", .type = SOCK_SEQPACKET, .serve = make_sockets,
+	};
+	static const char wrong[] = { AF_INET, -1 };
+	unsigned int i;
+	char answer;
+
+	(void)state;
+#ifdef ANYKVM_SANDBOX_OFF
+	skip();		/* sanitizers need more calls */
+#endif
+	for (i = 0; i < sizeof(wrong); i++) {
+		int fd = helper_start(&h);
+
+		assert_true(fd >= 0);
+		send_byte(fd, AF_UNIX);
+		assert_int_equal(recv(fd, &answer, 1, 0), 1);
+		assert_int_equal(answer, 1);
+		send_byte(fd, wrong[i]);
+		assert_int_equal(recv(fd, &answer, 1, 0), 0);	/* that was its end */
+		close(fd);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -492,7 +549,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(policy), TEST(test_use_files), TEST(test_use_names), TEST(test_see_nothing),
 		TEST(test_several_threads), TEST(test_make_code), TEST(test_be_nobody),
-		TEST(test_use_inet), TEST(test_use_ring), TEST(deadly),
+		TEST(test_use_inet), TEST(test_use_ring), TEST(deadly), TEST(test_helper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

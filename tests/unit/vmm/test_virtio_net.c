@@ -398,6 +398,21 @@ static void test_filter(void **state)
 	assert_int_equal(out.taken, NET_CSUM);
 }
 
+/* A queue that is reset alone takes nothing of the card with it. */
+static void test_queue_reset(void **state)
+{
+	(void)state;
+	fake_start(F_CTRL | VIRTIO_F_RING_RESET, SIZE);
+	assert_int_equal(command("\0\1\1", 3), 0);	/* all of many */
+	arrive(many, 60, 0);				/* waits */
+	fake_restart_queue(RX);
+	offer(0, FAKE_DATA, 1526);
+	assert_int_equal(fake_used(RX, NULL, NULL), 1);
+	assert_true(comes(many) && comes(me) && !comes(other));
+	fake_restart_queue(TX);
+	assert_true(comes(many) && !comes(other));
+}
+
 static void test_bad_commands(void **state)
 {
 	static const char bad[][11] = {
@@ -656,7 +671,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_send), TEST(test_send_refused), TEST(test_send_outside),
 		TEST(test_receive), TEST(test_merge), TEST(test_flood), TEST(test_bad_buffers),
-		TEST(test_filter), TEST(test_bad_commands), TEST(test_random),
+		TEST(test_filter), TEST(test_queue_reset), TEST(test_bad_commands), TEST(test_random),
 		TEST(test_properties), TEST(test_checksum), TEST(test_hostfwd), TEST(test_open),
 		TEST(test_link),
 	};

@@ -124,6 +124,7 @@ static void test_identity(void **state)
 	assert_sense(COMMAND(0, NULL, 0, 64, 0x12, 1, 0x99, 0, 64, 0), 5, 0x24);
 	r = COMMAND(NO_LUN, NULL, 0, 36, 0x12, 0, 0, 0, 36, 0);
 	assert_int_equal(r->data[0], 0x7f);
+	assert_true(r->data[2] >= 5);
 	assert_sense(COMMAND(NO_LUN, NULL, 0, 0, 0x00), 5, 0x25);
 	r = COMMAND(NO_LUN, NULL, 0, 64, 0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 64);
 	assert_good(r, 64 - 24);

@@ -252,6 +252,31 @@ static void test_from_host(void **state)
 	close(fd);
 }
 
+/* Connections outlive a queue that is reset alone. */
+static void test_queue_reset(void **state)
+{
+	int listener, fd;
+	unsigned int i;
+	char c;
+
+	(void)state;
+	fake_start(VIRTIO_F_RING_RESET, 32);
+	for (i = 0; i < BUFFERS; i++)
+		give_buffer(i);
+	fd = open_to_host(&listener);
+	fake_restart_queue(RX);
+	fake_restart_queue(TX);
+	seen = 0;
+	assert_int_equal(send(fd, "h", 1, 0), 1);
+	for (i = 0; i < BUFFERS; i++)
+		give_buffer(i);
+	assert_int_equal(next_packet(NULL)->op, OP_RW);
+	send_packet(OP_RW, 1000, 7, 1, 0);
+	assert_int_equal(recv(fd, &c, 1, 0), 1);
+	assert_int_equal(c, 'g');
+	close_host(fd, listener);
+}
+
 static void test_no_request(void **state)
 {
 	static const char *const wrong[] = {
@@ -280,6 +305,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_from_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_queue_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_request, setup, teardown),
 	};
 

@@ -8,9 +8,9 @@
 #define SIZE 8
 
 static struct virtio_device dev;
-static unsigned int notified, starts, stops, config_writes;
+static unsigned int notified, starts, stops, queue_stops, config_writes;
 static void (*handler)(struct virtqueue *q);
-static void (*on_stop)(void);
+static void (*on_queue_stop)(void);
 
 static void notify(struct virtio_device *v, unsigned int queue)
 {
@@ -29,8 +29,15 @@ static void stop(struct virtio_device *v)
 {
 	(void)v;
 	stops++;
-	if (on_stop)
-		on_stop();
+}
+
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	assert_int_equal(queue, 0);
+	assert_false(v->queue[0].live);
+	queue_stops++;
+	if (on_queue_stop)
+		on_queue_stop();
 }
 
 static void config_write(struct virtio_device *v, unsigned int offset, const void *data,
@@ -42,7 +49,7 @@ static void config_write(struct virtio_device *v, unsigned int offset, const voi
 
 static const struct virtio_ops ops = {
 	.name = "fake", .type = VIRTIO_RNG, .notify = notify, .start = start, .stop = stop,
-	.config_write = config_write,
+	.queue_stop = queue_stop, .config_write = config_write,
 };
 
 static int setup(void **state)
@@ -50,9 +57,10 @@ static int setup(void **state)
 	struct props p;
 	int r = fake_setup(state);
 
-	notified = starts = stops = config_writes = 0;
+	notified = starts = stops = queue_stops = config_writes = 0;
 	handler = NULL;
-	on_stop = NULL;
+	on_queue_stop = NULL;
+	fake.board.loop = loop_new();
 	props_parse(&p, "fake,packed=on");
 	virtio_init(&dev, &fake.board, &ops, VIRTIO_BIT(3));
 	virtio_config(&dev, "configuration", 13);
@@ -66,6 +74,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	virtio_detach(&dev);
+	loop_free(fake.board.loop);
 	return fake_teardown(state);
 }
 
@@ -485,12 +494,20 @@ static void test_queue_reset(void **state)
 	virtio_queue_reset(&dev, 0);
 	assert_false(virtqueue_pop(queue(), &chain));
 	assert_true(dev.queue[1].live);
-	assert_int_equal(stops, 1);
+	assert_int_equal(queue_stops, 1);
+	assert_int_equal(dev.queue[0].size, SIZE);
+	assert_int_equal(dev.queue[0].vector, VIRTIO_NO_VECTOR);
+	virtio_queue_reset(&dev, 0);	/* nothing more to give up */
+	assert_int_equal(queue_stops, 1);
 	dev.queue[0].desc_gpa = fake_queue(0);
 	dev.queue[0].avail_gpa = fake_queue(0) + FAKE_AVAIL;
 	dev.queue[0].used_gpa = fake_queue(0) + FAKE_USED;
 	virtio_queue_enable(&dev, 0);
 	assert_true(virtqueue_pop(queue(), &chain));
+	/* the device has not noticed */
+	assert_int_equal(starts, 1);
+	assert_int_equal(stops, 0);
+	assert_int_equal(dev.status, 15);
 }
 
 static struct virtqueue *other(void)
@@ -498,7 +515,7 @@ static struct virtqueue *other(void)
 	return &dev.queue[1];
 }
 
-/* What another processor of the guest does while the device stops. */
+/* What another processor of the guest does while the queue stops. */
 static void notify_other(void)
 {
 	struct iovec v[16];
@@ -523,17 +540,15 @@ static void test_reset_of_one_queue(void **state)
 	fake_add(1, 0);
 	assert_true(virtqueue_pop(other(), &chain));
 	fake_add(1, 1);
-	on_stop = notify_other;
+	on_queue_stop = notify_other;
 	notified = 0;
 	virtio_queue_reset(&dev, 0);
-	assert_int_equal(stops, 1);
-	assert_int_equal(starts, 2);
+	assert_int_equal(queue_stops, 1);
 	assert_int_equal(fake_used(1, &id, &len), 1);
 	assert_int_equal(id, 0);
 	assert_int_equal(notified, 1);		/* of what came meanwhile */
 	assert_true(virtqueue_pop(other(), &chain));
 	assert_int_equal(chain.head, 1);
-	on_stop = NULL;
 }
 
 static void kick_again(struct virtqueue *from)
@@ -555,6 +570,78 @@ static void test_kicks(void **state)
 	virtio_notified(&dev, 0);
 	assert_int_equal(notified, 2);
 	assert_int_equal(dev.queue[0].kicks, 0);
+}
+
+#define ROUNDS 4
+
+static unsigned int taken;
+
+/* Another processor of the guest always adds one more, until the last round. */
+static void refill(struct virtqueue *from)
+{
+	while (virtqueue_pop(from, &chain)) {
+		taken++;
+		virtqueue_push(from, &chain, 0);
+		if (notified < ROUNDS)
+			fake_add_quietly(0, chain.head);
+	}
+	if (notified == ROUNDS)
+		loop_stop(fake.board.loop);
+}
+
+static void kick_always(struct virtqueue *from)
+{
+	if (notified < ROUNDS * 1000000)
+		virtqueue_kick(from);
+	else
+		loop_stop(fake.board.loop);
+}
+
+static void stop_loop(void *arg)
+{
+	(void)arg;
+	loop_stop(fake.board.loop);
+}
+
+/* Drivers that never end keep nobody for long; the rest comes later. */
+static void test_endless(void **state)
+{
+	u64 start;
+
+	(void)state;
+	fake_start(0, SIZE);
+	handler = refill;
+	taken = 0;
+	fake_desc(0, 0, FAKE_DATA, 8, 0, 0);
+	start = monotonic_ns();
+	fake_add(0, 0);
+	assert_in_range(monotonic_ns() - start, VIRTIO_SLICE_NS, NSEC);
+	assert_int_equal(notified, 1);
+	assert_int_equal(dev.queue[0].kicks, 0);
+	assert_true(virtqueue_ready(queue()));
+	assert_true(virtqueue_pop(queue(), &chain));	/* nobody handles it */
+	virtqueue_unpop(queue(), &chain);
+	loop_run(fake.board.loop);
+	assert_int_equal(notified, ROUNDS);
+	assert_false(virtqueue_ready(queue()));
+	assert_int_equal(fake_used(0, NULL, NULL), (u16)taken);
+
+	handler = kick_always;
+	start = monotonic_ns();
+	virtio_notified(&dev, 0);
+	assert_in_range(monotonic_ns() - start, VIRTIO_SLICE_NS, NSEC);
+	loop_run(fake.board.loop);
+	/* a queue that stops meanwhile is not handled later */
+	handler = refill;
+	notified = 0;
+	fake_add(0, 0);
+	assert_int_equal(notified, 1);
+	virtio_reset(&dev);
+	notified = ROUNDS - 1;
+	handler = NULL;
+	assert_int_equal(loop_call(fake.board.loop, stop_loop, NULL), 0);
+	loop_run(fake.board.loop);
+	assert_int_equal(notified, ROUNDS - 1);
 }
 
 /* --- random rings ----------------------------------------------------------------------------- */
@@ -648,7 +735,7 @@ int main(void)
 		TEST(test_flags), TEST(test_wrap_and_unpop), TEST(test_packed), TEST(test_broken),
 		TEST(test_too_many_buffers), TEST(test_bad_queues), TEST(test_negotiation),
 		TEST(test_config), TEST(test_queue_reset), TEST(test_reset_of_one_queue),
-		TEST(test_kicks), TEST(test_random),
+		TEST(test_kicks), TEST(test_endless), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,26 @@ int fake_teardown(void **state)
 	return 0;
 }
 
+static void set_up(unsigned int n, u16 size)
+{
+	struct virtqueue *q = &fake.v->queue[n];
+
+	memset(fake_at(fake_queue(n)), 0, FAKE_QUEUE);
+	q->size = size;
+	q->desc_gpa = fake_queue(n);
+	q->avail_gpa = fake_queue(n) + FAKE_AVAIL;
+	q->used_gpa = fake_queue(n) + FAKE_USED;
+	virtio_queue_enable(fake.v, n);
+}
+
+void fake_restart_queue(unsigned int n)
+{
+	u16 size = fake.v->queue[n].size;
+
+	virtio_queue_reset(fake.v, n);
+	set_up(n, size);
+}
+
 void fake_start(u64 features, u16 size)
 {
 	struct virtio_device *v = fake.v;
@@ -67,14 +87,8 @@ void fake_start(u64 features, u16 size)
 	v->driver_features = features | VIRTIO_F_VERSION_1;
 	virtio_set_status(v, 11);
 	assert_int_equal(v->status, 11);
-	for (i = 0; i < v->queues; i++) {
-		memset(fake_at(fake_queue(i)), 0, FAKE_QUEUE);
-		v->queue[i].size = size;
-		v->queue[i].desc_gpa = fake_queue(i);
-		v->queue[i].avail_gpa = fake_queue(i) + FAKE_AVAIL;
-		v->queue[i].used_gpa = fake_queue(i) + FAKE_USED;
-		virtio_queue_enable(v, i);
-	}
+	for (i = 0; i < v->queues; i++)
+		set_up(i, size);
 	virtio_set_status(v, 15);
 }
 

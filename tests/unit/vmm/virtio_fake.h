@@ -35,6 +35,8 @@ int fake_teardown(void **state);
 
 /* Negotiates features (VERSION_1 is added) and sets up every queue with `size` entries. */
 void fake_start(u64 features, u16 size);
+/* Resets queue n alone, and sets it up again, empty. */
+void fake_restart_queue(unsigned int n);
 
 static inline void *fake_at(u64 gpa)
 {

@@ -215,6 +215,7 @@ static int set_up(struct q35 *q, const struct chipset_config *c)
 	q->b->pci = pci_host_new(q->b->vm, q->b->ports, q->b->mmio, &wiring, c->reset);
 	if (!q->b->pci)
 		return error("cannot create the PCI bus");
+	q->b->pci->express = true;
 	q->pm = acpi_pm_new(q->b->ports, &q->b->power, &sci, &layout);
 	if (!q->pm)
 		return error("cannot create the power management block");

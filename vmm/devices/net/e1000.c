@@ -211,11 +211,12 @@ static void destroy(struct device *d)
 {
 	struct e1000 *e = (struct e1000 *)d;
 
-	if (e->net) {
+	if (e->net)
 		net_connect(e->net, NULL, 0);
+	pci_unplug(&e->pci);		/* nobody sets the timer any more */
+	timer_free(e->later);
+	if (e->net)
 		registry_release(e->b->backends, e->net);
-	}
-	pci_unplug(&e->pci);
 	pthread_mutex_destroy(&e->lock);
 	pthread_mutex_destroy(&e->tx_lock);
 	free(e);
@@ -240,6 +241,12 @@ static int find_net(struct e1000 *e, struct props *p)
 	return 0;
 }
 
+/* What is left of a long ring. */
+static void on_later(void *arg)
+{
+	e1000_transmit(arg);
+}
+
 static int create_all(struct e1000 *e, struct props *p)
 {
 	const struct bus_region bar = { .name = "e1000", .width = 4, .read = bar_read,
@@ -252,6 +259,9 @@ static int create_all(struct e1000 *e, struct props *p)
 		return error("e1000: the machine has no PCI");
 	if (find_net(e, p) < 0)
 		return -1;
+	e->later = timer_new(e->b->loop, on_later, e);
+	if (!e->later)
+		return error("e1000: cannot create a timer");
 	pci_bar(&e->pci, 0, PCI_BAR_MEM32, BAR_SIZE, &bar);
 	pci_bar(&e->pci, 1, PCI_BAR_IO, IO_SIZE, &io);
 	pci_set_pin(&e->pci, 1);

@@ -74,6 +74,7 @@ struct e1000 {
 	struct pci_device pci;
 	struct board *b;
 	struct net *net;
+	struct timer *later;		/* goes on with what is sent */
 	pthread_mutex_t tx_lock;
 	pthread_mutex_t lock;		/* of all up to the frame */
 	u32 reg[E1000_REGISTERS];

@@ -20,6 +20,7 @@
 #define STATUS_DONE 1
 
 #define FLUSH_FRAMES 64
+#define SLICE_NS 20000000ULL		/* at a time */
 
 struct descriptor {
 	u8 b[E1000_DESCRIPTOR];
@@ -145,6 +146,7 @@ static bool one(struct e1000 *e, bool *reported)
 
 void e1000_transmit(struct e1000 *e)
 {
+	const u64 until = monotonic_ns() + SLICE_NS;
 	unsigned int n = 0, most;
 	bool reported = false;
 
@@ -153,9 +155,14 @@ void e1000_transmit(struct e1000 *e)
 	most = *e1000_reg(e, R_TDLEN) / E1000_DESCRIPTOR;
 	pthread_mutex_unlock(&e->lock);
 	/* a driver that goes on meanwhile calls again */
-	while (n < most && one(e, &reported))
+	while (n < most && one(e, &reported)) {
 		if (++n % FLUSH_FRAMES == 0)
 			net_flush(e->net);
+		if (monotonic_ns() >= until) {
+			timer_set(e->later, 1);
+			break;
+		}
+	}
 	net_flush(e->net);
 	pthread_mutex_lock(&e->lock);
 	if (n)

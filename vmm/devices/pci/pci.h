@@ -71,6 +71,7 @@ struct pci_host {
 	struct bus *ports, *mmio;
 	struct pci_wiring wiring;
 	const struct bus_region *reset;	/* takes the byte at port 0xcf9, if given */
+	bool express;			/* a PCI Express root complex */
 	bool running;			/* devices come by hot-plug from now on */
 	pthread_mutex_t lock, intx_lock;
 	u32 address;			/* port 0xcf8 */

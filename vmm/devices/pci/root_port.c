@@ -305,9 +305,12 @@ static struct device *create(struct board *b, struct props *p)
 	const char *id = props_string(p, "id", "");
 	struct root_port *port;
 
-	if (!b->pci || !*id) {
-		error(b->pci ? "pcie-port needs id=NAME, which bus= of devices names" :
-			       "this machine has no PCI Express");
+	if (!b->pci || !b->pci->express) {
+		error("pcie-port: this machine has no PCI Express: --machine q35 has");
+		return NULL;
+	}
+	if (!*id) {
+		error("pcie-port needs id=NAME, which bus= of devices names");
 		return NULL;
 	}
 	port = make(b, id);

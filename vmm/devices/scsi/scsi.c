@@ -12,6 +12,8 @@ enum {
 enum { VPD_PAGES = 0x00, VPD_SERIAL = 0x80, VPD_NAME = 0x83, VPD_LIMITS = 0xb0, VPD_KIND = 0xb1,
        VPD_THIN = 0xb2 };
 
+#define VERSION 6		/* SPC-4 */
+#define DATA_FORMAT 0x12	/* of INQUIRY; addresses of units as SAM has them */
 #define PAGE_ALL 0x3f
 #define UNMAP_BLOCKS_MAX (1U << 21)	/* 1 GiB a command */
 #define TYPE_DISK 0
@@ -89,8 +91,8 @@ static void identify(const struct scsi_unit *u, struct scsi_plan *p, u64 room)
 {
 	p->data[0] = u->cd ? TYPE_CD : TYPE_DISK;
 	p->data[1] = u->cd ? 0x80 : 0;		/* its medium is removable */
-	p->data[2] = 6;				/* SPC-4 */
-	p->data[3] = 0x12;
+	p->data[2] = VERSION;
+	p->data[3] = DATA_FORMAT;
 	p->data[4] = 36 - 5;
 	p->data[7] = 2;				/* several commands at a time */
 	put_text(p->data + 8, 8, "anykvm");
@@ -225,6 +227,9 @@ void scsi_no_unit(const u8 *cdb, u16 luns, struct scsi_plan *p)
 	memset(p, 0, sizeof(*p));
 	if (cdb[0] == C_INQUIRY && !(cdb[1] & 1)) {
 		p->data[0] = 0x7f;
+		/* only whoever knows SPC-3 asks which units there are instead */
+		p->data[2] = VERSION;
+		p->data[3] = DATA_FORMAT;
 		p->data[4] = 36 - 5;
 		scsi_answer(p, 36, scsi_get16(cdb + 3));
 	} else if (cdb[0] == C_REPORT_LUNS) {

@@ -250,6 +250,16 @@ static void stop(struct virtio_device *v)
 	__atomic_store_n(&b->poison, 0, __ATOMIC_RELEASE);
 }
 
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	struct balloon *b = balloon_of(v);
+
+	pthread_mutex_lock(&b->lock);
+	if ((int)queue == b->statistics)
+		b->holding = false;
+	pthread_mutex_unlock(&b->lock);
+}
+
 static const struct virtio_ops ops = {
 	.name = "virtio-balloon",
 	.type = VIRTIO_BALLOON,
@@ -257,6 +267,7 @@ static const struct virtio_ops ops = {
 	.notify = notify,
 	.start = start,
 	.stop = stop,
+	.queue_stop = queue_stop,
 	.config_write = config_write,
 };
 

@@ -286,6 +286,11 @@ static void stop(struct virtio_device *v)
 		block_drain(b->queue[i].q);
 }
 
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	block_drain(blk_of(v)->queue[queue].q);
+}
+
 static void config_write(struct virtio_device *v, unsigned int offset, const void *data,
 			 unsigned int size)
 {
@@ -307,6 +312,7 @@ static const struct virtio_ops ops = {
 	.notify = notify,
 	.start = start,
 	.stop = stop,
+	.queue_stop = queue_stop,
 	.config_write = config_write,
 };
 

@@ -212,6 +212,17 @@ static void stop(struct virtio_device *v)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Buffers are filled under the lock; of one that was not sent to its end nothing is known. */
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	struct console *c = console_of(v);
+
+	pthread_mutex_lock(&c->lock);
+	if (queue % 2 && queue != CONSOLE_CONTROL_TX)
+		c->port[queue < CONSOLE_CONTROL_RX ? 0 : queue / 2 - 1].sent = 0;
+	pthread_mutex_unlock(&c->lock);
+}
+
 static const struct virtio_ops ops = {
 	.name = "virtio-console",
 	.type = VIRTIO_CONSOLE,
@@ -219,6 +230,7 @@ static const struct virtio_ops ops = {
 	.notify = notify,
 	.start = start,
 	.stop = stop,
+	.queue_stop = queue_stop,
 	.config_write = config_write,
 };
 

@@ -289,6 +289,16 @@ static void stop(struct virtio_device *v)
 	pthread_mutex_unlock(&d->lock);
 }
 
+/* Events are written to buffers under the lock. */
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	struct input_device *d = (struct input_device *)v;
+
+	(void)queue;
+	pthread_mutex_lock(&d->lock);
+	pthread_mutex_unlock(&d->lock);
+}
+
 static void destroy(struct device *dev)
 {
 	struct input_device *d = (struct input_device *)dev;
@@ -306,6 +316,7 @@ static struct device *create(struct board *b, struct props *p, enum input_kind k
 		.notify = notify,
 		.start = start,
 		.stop = stop,
+		.queue_stop = queue_stop,
 		.config_write = config_write,
 	};
 	struct input_device *d = calloc(1, sizeof(*d));

@@ -195,6 +195,17 @@ static void stop(struct virtio_device *v)
 	net_connect(card_of(v)->net, NULL, 0);
 }
 
+/* Frames are written to buffers under the network's lock. */
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	struct net_card *c = card_of(v);
+
+	if (queue != c->rx->index)
+		return;
+	net_lock(c->net);
+	net_unlock(c->net);
+}
+
 static const struct virtio_ops ops = {
 	.name = "virtio-net",
 	.type = VIRTIO_NET,
@@ -202,6 +213,7 @@ static const struct virtio_ops ops = {
 	.notify = notify,
 	.start = start,
 	.stop = stop,
+	.queue_stop = queue_stop,
 };
 
 /* --- making it ----------------------------------------------------------------------- */

@@ -382,7 +382,7 @@ static int set_boot_order(struct virtio_pci *t, struct props *p)
 	if (index == BOOT_LAST)
 		return 0;
 	return pci_boot(&t->pci, t->v->board->fw_cfg, (unsigned int)index, ops->boot_node,
-			ops->boot_leaf);
+			t->v->boot_leaf ? t->v->boot_leaf : ops->boot_leaf);
 }
 
 int virtio_pci_attach(struct virtio_device *v, struct props *p)

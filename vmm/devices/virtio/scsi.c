@@ -108,14 +108,27 @@ static void config_write(struct virtio_device *v, unsigned int offset, const voi
 		set_sizes(h, h->sense_size, value);
 }
 
-static void stop(struct virtio_device *v)
+static void drain(struct scsi_host *h)
 {
-	struct scsi_host *h = host_of(v);
 	unsigned int i;
 
 	for (i = 0; i < SCSI_LUNS_MAX; i++)
 		if (h->lun[i].disk)
 			block_drain(h->lun[i].q);
+}
+
+/* The images do not tell requests of one queue from those of others. */
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	if (queue >= REQUESTS)
+		drain(host_of(v));
+}
+
+static void stop(struct virtio_device *v)
+{
+	struct scsi_host *h = host_of(v);
+
+	drain(h);
 	set_sizes(h, SENSE_DEFAULT, SCSI_CDB_MAX);
 }
 
@@ -123,10 +136,10 @@ static const struct virtio_ops ops = {
 	.name = "virtio-scsi",
 	.type = VIRTIO_SCSI,
 	.boot_node = "scsi",
-	.boot_leaf = "channel@0/disk@0,0",
 	.pci_class = 0x010000,
 	.notify = notify,
 	.stop = stop,
+	.queue_stop = queue_stop,
 	.config_write = config_write,
 };
 
@@ -227,6 +240,10 @@ static int create_all(struct scsi_host *h, struct board *b, struct props *p)
 		if (virtio_add_queue(&h->v, QUEUE_SIZE,
 				     iothread && i >= REQUESTS ? h->thread : NULL) < 0)
 			return -1;
+	/* firmware starts from the first unit */
+	snprintf(h->boot_leaf, sizeof(h->boot_leaf), "channel@0/disk@0,%x",
+		 (unsigned int)__builtin_ctz(h->luns));
+	h->v.boot_leaf = h->boot_leaf;
 	return virtio_attach(&h->v, p);
 }
 

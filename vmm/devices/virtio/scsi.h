@@ -47,6 +47,7 @@ struct scsi_host {
 	u32 sense_size, cdb_size;	/* atomic; the driver may change them */
 	u16 luns;			/* a bit for each */
 	struct lun lun[SCSI_LUNS_MAX];
+	char boot_leaf[24];
 	pthread_mutex_t lock;		/* of the lists */
 	struct scsi_request *free, *all;
 	unsigned int made;

@@ -53,6 +53,16 @@ static void on_doorbell(void *arg)
 		virtqueue_kick(q);
 }
 
+static void on_later(void *arg)
+{
+	struct virtio_device *v = arg;
+	unsigned int i;
+
+	for (i = 0; i < v->queues; i++)
+		if (__atomic_exchange_n(&v->queue[i].paused, false, __ATOMIC_SEQ_CST))
+			virtqueue_kick(&v->queue[i]);
+}
+
 int virtio_add_queue(struct virtio_device *v, unsigned int size, struct loop *loop)
 {
 	struct virtqueue *q = &v->queue[v->queues];
@@ -95,6 +105,8 @@ int virtio_attach(struct virtio_device *v, struct props *p)
 		if (v->queue[i].loop && open_doorbell(&v->queue[i]) < 0)
 			return -1;
 	}
+	if (v->board->loop && !(v->later = timer_new(v->board->loop, on_later, v)))
+		return error("%s: cannot create a timer", v->ops->name);
 	if (v->board->pci)
 		r = virtio_pci_attach(v, p);
 	else if (v->board->virtio_mmio)
@@ -114,6 +126,8 @@ void virtio_detach(struct virtio_device *v)
 		virtio_reset(v);
 		v->transport->detach(v);
 	}
+	timer_free(v->later);
+	v->later = NULL;
 	for (i = 0; i < v->queues; i++) {
 		loop_remove(v->queue[i].entry);
 		if (v->queue[i].fd >= 0)
@@ -164,7 +178,8 @@ static void set_live(struct virtqueue *q, bool live)
 /* Waits until nobody handles a notification of the queue. */
 static void drain(struct virtqueue *q)
 {
-	while (__atomic_load_n(&q->kicks, __ATOMIC_SEQ_CST))
+	while (__atomic_load_n(&q->kicks, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&q->leaving, __ATOMIC_SEQ_CST))
 		usleep(DRAIN_NS / 1000);
 }
 
@@ -301,31 +316,25 @@ void virtio_queue_enable(struct virtio_device *v, unsigned int n)
 }
 
 /*
- * One queue alone (2.6.1). Devices get their stop for all of them, with nobody
- * at work on any, as in a reset; what they still have of the others they may
- * push meanwhile.
+ * One queue alone (2.6.1). While the device gives up its buffers nothing is
+ * taken from the others, so that waiting for what is under way ends.
  */
 void virtio_queue_reset(struct virtio_device *v, unsigned int n)
 {
 	struct virtqueue *q = &v->queue[n];
-	unsigned int i;
+	bool was_live = q->live;
 
 	if (!(v->features & VIRTIO_F_RING_RESET))
 		return;
 	stop_queue(q);
-	if (!(v->status & VIRTIO_STATUS_DRIVER_OK) || !v->ops->stop) {
-		clear_queue(q);
-		return;
+	if (was_live && v->ops->queue_stop) {
+		__atomic_store_n(&v->held, true, __ATOMIC_SEQ_CST);
+		v->ops->queue_stop(v, n);
+		__atomic_store_n(&v->held, false, __ATOMIC_SEQ_CST);
 	}
-	__atomic_store_n(&v->held, true, __ATOMIC_SEQ_CST);
-	for (i = 0; i < v->queues; i++)
-		drain(&v->queue[i]);
-	v->ops->stop(v);
 	clear_queue(q);
-	if (v->ops->start)
-		v->ops->start(v);
-	__atomic_store_n(&v->held, false, __ATOMIC_SEQ_CST);
-	kick_ready(v);
+	if (was_live)
+		kick_ready(v);
 }
 
 void virtio_notified(struct virtio_device *v, unsigned int n)

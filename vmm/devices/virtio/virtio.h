@@ -24,6 +24,9 @@
  *	while (virtqueue_pop(q, &c)) { ...; virtqueue_push(q, &c, written); }
  *	virtqueue_signal(q);
  *
+ * A driver that never ends is no loop without end: after VIRTIO_SLICE_NS nothing
+ * is found any more, and notify() is called again from the machine's event loop.
+ *
  * A request may also be kept, and pushed and signalled from any thread later;
  * the device then keeps the chain's `head` and `iov`. virtqueue_* lock the
  * queue for themselves.
@@ -32,8 +35,12 @@
  * v->features being those negotiated. stop() when it resets the device or the
  * device is taken away: it returns when no request is under way any more, and
  * queues are dead meanwhile (pop finds nothing, push does nothing). Between
- * reset and start the features are unknown. Neither is called under a lock that
- * any function here but virtio_attach and virtio_detach takes.
+ * reset and start the features are unknown. queue_stop() is for one queue alone
+ * (2.6.1), which is dead by then, with notify() not at work on it: when it
+ * returns no buffer of this queue is known any more, and no other thread is
+ * about to touch one. Devices that answer all within notify() need none. None
+ * of them is called under a lock that any function here but virtio_attach and
+ * virtio_detach takes.
  *
  * What the driver writes is hostile. virtqueue_pop bounds rings, indices and
  * chains and gives host addresses of checked guest memory; lengths within
@@ -53,6 +60,7 @@
 #define VIRTIO_QUEUES_MAX 128
 #define VIRTIO_QUEUE_SIZE_MAX 1024
 #define VIRTIO_CONFIG_MAX 0x1000
+#define VIRTIO_SLICE_NS 20000000ULL
 
 #define VIRTIO_BIT(n) (1ULL << (n))
 #define VIRTIO_F_INDIRECT VIRTIO_BIT(28)
@@ -82,12 +90,14 @@ struct virtio_ops {
 	const char *name;
 	enum virtio_type type;
 	u32 pci_class;			/* class, subclass, interface */
-	/* of what firmware boots from: its kind, and what is on it ("scsi", "disk@0,0"); or NULL */
+	/* of what firmware boots from: its kind, and what is on it ("scsi", "disk@0,0"), or NULL */
 	const char *boot_node, *boot_leaf;
 	void (*notify)(struct virtio_device *v, unsigned int queue);
 	/* all of these may be NULL */
 	void (*start)(struct virtio_device *v);
 	void (*stop)(struct virtio_device *v);
+	/* The driver takes one queue back, all else goes on; see above. */
+	void (*queue_stop)(struct virtio_device *v, unsigned int queue);
 	/* The driver wrote to the configuration; the bytes of v->config are not changed. */
 	void (*config_write)(struct virtio_device *v, unsigned int offset, const void *data,
 			     unsigned int size);
@@ -112,6 +122,9 @@ struct virtqueue {
 	bool signalled_valid;
 	bool wrap_avail, wrap_used;	/* packed: the wrap counters */
 	u32 in_use;			/* chains popped and not pushed */
+	u64 until;			/* when who handles a notification is to pause; or 0 */
+	bool paused;			/* he did, with buffers left; atomic */
+	u32 leaving;			/* handlers that pause right now; atomic */
 	u32 kicks;			/* notifications not yet handled; atomic */
 	struct loop *loop;		/* or NULL: on the vCPU's thread */
 	struct loop_entry *entry;
@@ -131,13 +144,15 @@ struct virtio_device {
 	struct board *board;
 	const struct virtio_ops *ops;
 	const struct virtio_transport *transport;
+	const char *boot_leaf;		/* in place of that of ops; or NULL */
 	void *transport_data;
 	pthread_mutex_t lock;		/* of the transport's registers */
 	u64 offered, features;		/* features: those negotiated */
 	u64 driver_features;		/* as the driver writes them */
 	u8 status;			/* atomic */
 	bool broken;			/* atomic */
-	bool held;			/* atomic; nothing is taken from queues: one is reset */
+	bool held;			/* atomic; nothing is taken from queues: one stops */
+	struct timer *later;		/* goes on with queues that paused; or NULL */
 	unsigned int complaints;	/* error lines so far */
 	u16 config_vector;
 	u8 isr;				/* atomic */

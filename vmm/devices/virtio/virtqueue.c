@@ -5,7 +5,9 @@
  * word is read once, and a chain has at most as many descriptors as its table.
  */
 #include <string.h>
+#include <unistd.h>
 
+#include "../../error.h"
 #include "virtio.h"
 
 #define AVAIL_NO_INTERRUPT 1
@@ -213,13 +215,24 @@ static void split_quiet(struct virtqueue *q)
 
 /* --- either ring --------------------------------------------------------------------------- */
 
+/* Whoever handles a notification has done so for long: the rest is for later. */
+static bool is_late(struct virtqueue *q)
+{
+	if (!q->until || monotonic_ns() < q->until)
+		return false;
+	if (!(packed(q) ? packed_ready(q) : split_ready(q)))
+		return false;
+	__atomic_store_n(&q->paused, true, __ATOMIC_SEQ_CST);
+	return true;
+}
+
 bool virtqueue_pop(struct virtqueue *q, struct virtq_chain *c)
 {
 	bool got = false;
 
 	virtq_close_chain(c);
 	pthread_mutex_lock(&q->lock);
-	if (usable(q) && virtqueue_handled(q) && q->in_use < q->size)
+	if (usable(q) && virtqueue_handled(q) && q->in_use < q->size && !is_late(q))
 		got = packed(q) ? packed_pop(q, c) : split_pop(q, c);
 	if (got)
 		q->in_use++;
@@ -288,20 +301,55 @@ bool virtqueue_quiet(struct virtqueue *q, bool quiet)
 	return !quiet && virtqueue_ready(q);
 }
 
+static void set_until(struct virtqueue *q, u64 until)
+{
+	pthread_mutex_lock(&q->lock);
+	q->until = until;
+	pthread_mutex_unlock(&q->lock);
+}
+
+/* The handler gives up; from the event loop somebody takes over, and what was noted by others. */
+static void pause_handling(struct virtqueue *q)
+{
+	static const u64 one = 1;
+
+	/* until it is done the device is there */
+	__atomic_fetch_add(&q->leaving, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&q->paused, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&q->kicks, 0, __ATOMIC_SEQ_CST);
+	if (q->fd < 0)
+		timer_set(q->v->later, 1);
+	else if (write(q->fd, &one, sizeof(one)) != sizeof(one))
+		error("%s: cannot go on with queue %u", q->v->ops->name, q->index);
+	__atomic_fetch_sub(&q->leaving, 1, __ATOMIC_SEQ_CST);
+}
+
 /*
  * One thread at a time handles a queue: who comes while it is handled leaves a
  * note, and the handler goes round once more.
  */
 void virtqueue_kick(struct virtqueue *q)
 {
+	u64 until = 0;
 	u32 n;
 
 	if (__atomic_fetch_add(&q->kicks, 1, __ATOMIC_SEQ_CST))
 		return;
+	if (q->fd >= 0 || q->v->later)
+		until = monotonic_ns() + VIRTIO_SLICE_NS;
 	do {
 		n = __atomic_load_n(&q->kicks, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&q->paused, false, __ATOMIC_SEQ_CST);
+		set_until(q, until);
 		if (virtqueue_handled(q))
 			q->v->ops->notify(q->v, q->index);
+		set_until(q, 0);
+		if (__atomic_load_n(&q->paused, __ATOMIC_SEQ_CST) ||
+		    (until && __atomic_load_n(&q->kicks, __ATOMIC_SEQ_CST) != n &&
+		     monotonic_ns() >= until)) {
+			pause_handling(q);
+			return;
+		}
 	} while (__atomic_sub_fetch(&q->kicks, n, __ATOMIC_SEQ_CST));
 }
 

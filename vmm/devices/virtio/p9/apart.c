@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +73,35 @@ static bool serve_message(struct p9 *p, const struct ask *a, u8 *out, u8 *in)
 	return move(&n, sizeof(n), true) && (n <= 0 || move(in, (size_t)n, true));
 }
 
+/* What is done with files and folders, and the memory that values take. */
+static void confine(void)
+{
+	static const struct helper_call calls[] = {
+		{ .call = SCMP_SYS(openat) }, { .call = SCMP_SYS(read) },
+		{ .call = SCMP_SYS(write) }, { .call = SCMP_SYS(preadv) },
+		{ .call = SCMP_SYS(pwritev) }, { .call = SCMP_SYS(lseek) },
+		{ .call = SCMP_SYS(getdents64) }, { .call = SCMP_SYS(fstat) },
+		{ .call = SCMP_SYS(newfstatat) }, { .call = SCMP_SYS(fstatfs) },
+		{ .call = SCMP_SYS(readlinkat) }, { .call = SCMP_SYS(fsync) },
+		{ .call = SCMP_SYS(fdatasync) }, { .call = SCMP_SYS(ftruncate) },
+		{ .call = SCMP_SYS(fchmodat) }, { .call = SCMP_SYS(fchownat) },
+		{ .call = SCMP_SYS(utimensat) }, { .call = SCMP_SYS(mkdirat) },
+		{ .call = SCMP_SYS(mknodat) }, { .call = SCMP_SYS(symlinkat) },
+		{ .call = SCMP_SYS(linkat) }, { .call = SCMP_SYS(renameat) },
+		{ .call = SCMP_SYS(unlinkat) }, { .call = SCMP_SYS(fgetxattr) },
+		{ .call = SCMP_SYS(fsetxattr) }, { .call = SCMP_SYS(flistxattr) },
+		{ .call = SCMP_SYS(fremovexattr) }, { .call = SCMP_SYS(brk) },
+		{ .call = SCMP_SYS(munmap) }, { .call = SCMP_SYS(mremap) },
+		{ .call = SCMP_SYS(madvise) },
+		{ .call = SCMP_SYS(mmap), .arg = 2, .mask = PROT_EXEC, .value = 0 },
+		{ .call = SCMP_SYS(fcntl), .arg = 1, .mask = ~0U, .value = F_DUPFD_CLOEXEC },
+		{ .call = SCMP_SYS(fcntl), .arg = 1, .mask = ~0U, .value = F_OFD_SETLK },
+		{ .call = SCMP_SYS(fcntl), .arg = 1, .mask = ~0U, .value = F_OFD_GETLK },
+	};
+
+	helper_confine(calls, ARRAY_SIZE(calls));
+}
+
 void share_serve(const void *arg)
 {
 	struct share share = *(const struct share *)arg;
@@ -87,6 +118,7 @@ void share_serve(const void *arg)
 		return;
 	p->share = &share;
 	p->msize = P9_MSIZE_MIN;
+	confine();
 	while (move(&a, sizeof(a), false)) {
 		if (a.what == ASK_FORGET)
 			p9_drop_all(p);
@@ -97,6 +129,11 @@ void share_serve(const void *arg)
 }
 
 /* --- the process of the machine --------------------------------------------------------------- */
+
+static ssize_t gone(const struct share *s)
+{
+	return error("--share: the process that serves %s has ended", s->tag);
+}
 
 ssize_t p9_apart_handle(const struct share *s, const struct virtq_chain *chain)
 {
@@ -110,10 +147,14 @@ ssize_t p9_apart_handle(const struct share *s, const struct virtq_chain *chain)
 	a.in_len = chain->in_len < P9_MSIZE_MAX ? (u32)chain->in_len : P9_MSIZE_MAX;
 	n = virtq_out(chain, 0, chain->out_len, iov + 1, P9_CHAIN_MAX);
 	iov[0] = (struct iovec){ &a, sizeof(a) };
-	if (n < 0 || !move_all(s->server, iov, 1 + n, true))
+	if (n < 0)
 		return -1;
+	if (!move_all(s->server, iov, 1 + n, true))
+		return gone(s);
 	iov[0] = (struct iovec){ &answer, sizeof(answer) };
-	if (!move_all(s->server, iov, 1, false) || answer < 0 || (u32)answer > a.in_len)
+	if (!move_all(s->server, iov, 1, false))
+		return gone(s);
+	if (answer < 0 || (u32)answer > a.in_len)
 		return -1;
 	n = virtq_in(chain, 0, (u64)answer, iov, P9_CHAIN_MAX);
 	return n >= 0 && move_all(s->server, iov, n, false) ? answer : -1;

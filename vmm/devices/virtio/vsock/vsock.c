@@ -127,6 +127,16 @@ static void stop(struct virtio_device *v)
 	pthread_mutex_unlock(&vs->lock);
 }
 
+/* Packets are written to buffers under the lock. */
+static void queue_stop(struct virtio_device *v, unsigned int queue)
+{
+	struct vsock *vs = vsock_of(v);
+
+	(void)queue;
+	pthread_mutex_lock(&vs->lock);
+	pthread_mutex_unlock(&vs->lock);
+}
+
 static const struct virtio_ops ops = {
 	.name = "virtio-vsock",
 	.type = VIRTIO_VSOCK,
@@ -134,6 +144,7 @@ static const struct virtio_ops ops = {
 	.notify = notify,
 	.start = start,
 	.stop = stop,
+	.queue_stop = queue_stop,
 };
 
 /* --- making it -------------------------------------------------------------------------------- */
