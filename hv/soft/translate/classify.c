@@ -197,6 +197,11 @@ static bool special(struct xl *x, struct xinsn *xi)
 	case ZYDIS_MNEMONIC_CLI:
 		xi->kind = K_CLI;
 		return x->mode & MODE_CPL0;
+	case ZYDIS_MNEMONIC_CLD:
+	case ZYDIS_MNEMONIC_SWAPGS:
+	case ZYDIS_MNEMONIC_STAC:
+	case ZYDIS_MNEMONIC_CLAC:
+		return x_system_inline(x, xi);
 	case ZYDIS_MNEMONIC_STI:
 		xi->kind = K_STI;
 		return (x->mode & (MODE_CPL0 | MODE_ONE)) == MODE_CPL0;

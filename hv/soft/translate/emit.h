@@ -34,7 +34,8 @@ enum xkind {
 	K_DIV,
 	K_PUSH, K_POP, K_LEAVE,
 	K_JMP, K_JCC, K_LOOP, K_CALL, K_RET, K_JMP_IND, K_CALL_IND,
-	K_CLI, K_STI,
+	K_CLI, K_STI, K_CLD, K_SWAPGS,
+	K_AC,		/* STAC or CLAC that changes the access mode */
 	K_PAUSE,
 	K_TRAP,		/* leaves with a fixed reason */
 };
@@ -459,6 +460,14 @@ u8 *x_call_noted(struct xl *x, const struct xinsn *xi);
 void x_call_comes_back(struct xl *x, const struct xinsn *xi, u8 *code);
 /* Goes to rip S0, flags in memory; false: that is for the jump cache to do. */
 bool x_return(struct xl *x, const struct xinsn *xi, s32 rsp_added);
+
+/* system.c */
+/* Is xi one of those instructions? Then it has its kind. */
+bool x_system_inline(const struct xl *x, struct xinsn *xi);
+void x_cld(struct xl *x, struct xinsn *xi);
+void x_swapgs(struct xl *x);
+/* emulate: emits the call of its C function, for when more would change. */
+void x_ac(struct xl *x, struct xinsn *xi, void (*emulate)(struct xl *x, struct xinsn *xi));
 
 /* interrupts.c */
 /* Falls back to emulation for every STI whose shadow cannot end in line. */

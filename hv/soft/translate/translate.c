@@ -191,6 +191,15 @@ static void emit(struct xl *x, struct xinsn *xi)
 	case K_STI:
 		x_sti(x, xi);
 		break;
+	case K_CLD:
+		x_cld(x, xi);
+		break;
+	case K_SWAPGS:
+		x_swapgs(x);
+		break;
+	case K_AC:
+		x_ac(x, xi, helper);
+		break;
 	case K_PAUSE:
 		pause(x, xi);
 		break;
