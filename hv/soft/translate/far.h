@@ -15,7 +15,7 @@ struct far_jump {
 	enum flags_at at;	/* where the flags are */
 	bool back;		/* may close a loop: must poll */
 	u8 *stub;		/* executable: comes to soft_far_link() */
-	const struct block *to;	/* where code leads, NULL: nowhere yet */
+	u64 to;			/* the serial of the block to which code leads, 0: none yet */
 	u8 *code;
 };
 
