@@ -17,6 +17,7 @@
  * vCPU's own; code apart from blocks is younger than both its ends, and regions
  * go in the order of their age.
  */
+#include <anykvm.h>
 #include <errno.h>
 
 #include "mmu/mmu.h"
@@ -415,7 +416,7 @@ int soft_code_init(struct vm *vm)
 	struct soft_vm *s;
 
 	soft_switches_init();
-	if (!soft_switch_size("code-cache", CODE_CACHE_MIN, CODE_CACHE_MAX, &size))
+	if (!soft_switch_size("code-cache", ANYKVM_CODE_CACHE_MIN, ANYKVM_CODE_CACHE_MAX, &size))
 		return -EINVAL;
 	s = host_zalloc(sizeof(*s));
 	if (!s)
@@ -433,6 +434,23 @@ int soft_code_init(struct vm *vm)
 	soft_features_init();
 	soft_fault_init();
 	soft_stats_init(s);
+	return 0;
+}
+
+int soft_code_size(struct vm *vm, u64 size)
+{
+	struct soft_vm *s = soft_vm(vm), old = *s;
+	int r;
+
+	if (size < ANYKVM_CODE_CACHE_MIN || size > ANYKVM_CODE_CACHE_MAX)
+		return -EINVAL;
+	r = cache_map(s, ALIGN_UP(size, PAGE_SIZE));
+	if (r) {
+		cache_unmap(s);
+		*s = old;
+		return r;
+	}
+	cache_unmap(&old);
 	return 0;
 }
 

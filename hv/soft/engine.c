@@ -727,6 +727,7 @@ const struct engine_ops soft_engine = {
 	.name = "soft",
 	.vm_init = soft_code_init,
 	.vm_destroy = soft_code_destroy,
+	.code_cache = soft_code_size,
 	.vcpu_alloc = soft_vcpu_alloc,
 	.vcpu_free = soft_vcpu_free,
 	.entered = soft_entered,

@@ -442,9 +442,8 @@ void soft_lock(struct soft_vm *s);
 
 /* cache.c */
 #define CODE_CACHE_DEFAULT (128ull << 20)
-#define CODE_CACHE_MIN (4ull << 20)
-#define CODE_CACHE_MAX (1ull << 30)
 int soft_code_init(struct vm *vm);
+int soft_code_size(struct vm *vm, u64 size);
 void soft_code_destroy(struct vm *vm);
 void *soft_meta_alloc(struct soft_vm *s, size_t size);
 /* The place of a copy of PAGE_CHUNK bytes, by its number. */
@@ -581,7 +580,7 @@ static inline u64 soft_clock(void)
 	return unlikely(soft_switch.stats_time) ? host_rdtsc() : 0;
 }
 void soft_stats_init(struct soft_vm *s);
-bool soft_stat_name(u32 i, char *name, bool *ns);
+bool soft_stat_name(u32 i, char *name, enum engine_stat *kind);
 void soft_stat_values(struct vcpu *v, u64 *out);
 /* Counts a new block and names it for perf; v->rip is its start. */
 void soft_stats_block(struct vcpu *v, const struct block *b);

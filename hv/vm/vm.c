@@ -10,10 +10,13 @@
 #include "../cpu/state.h"
 #include "../irq/irq.h"
 
-struct vm *vm_create(void)
+struct vm *vm_create(int *err)
 {
 	struct vm *vm = host_zalloc(sizeof(*vm));
+	int r = -ENOMEM;
 
+	if (err)
+		*err = r;
 	if (!vm)
 		return NULL;
 	vm->fd = -1;
@@ -21,10 +24,14 @@ struct vm *vm_create(void)
 	vm->engine = &soft_engine;
 	vm->tsc_khz = host_tsc_khz();
 	vm->vcpus = host_map(VM_MAX_VCPUS * sizeof(*vm->vcpus));
-	if (vm->vcpus && !vm->engine->vm_init(vm)) {
+	if (vm->vcpus)
+		r = vm->engine->vm_init(vm);
+	if (!r) {
 		pvclock_set(vm, 0);
 		return vm;
 	}
+	if (err)
+		*err = r;
 	host_unmap(vm->vcpus, VM_MAX_VCPUS * sizeof(*vm->vcpus));
 	host_free(vm);
 	return NULL;
