@@ -140,12 +140,16 @@ static void free_list(struct soft_vm *s, struct code_page **list)
 static void drained(struct vcpu *v)
 {
 	struct soft_vm *s = soft_vm(v->vm);
+	struct region *r = s->drain_region < REGIONS ? &s->region[s->drain_region] : NULL;
 
 	if (s->waiting && v->fpu_loaded)	/* free() may use vectors */
 		soft_fpu_put(v);
 	free_list(s, &s->waiting);
-	if (s->drain_region != REGION_NONE) {
-		s->region[s->drain_region] = (struct region){ .used = false };
+	if (r) {
+		s->far_used -= r->far_used;
+		r->blocks = r->far_used = 0;
+		r->used = false;
+		r->age++;
 		soft_cpu(v)->stats.evictions++;
 	}
 	__atomic_store_n(&s->drain, DRAIN_PAGES, __ATOMIC_SEQ_CST);
@@ -326,7 +330,7 @@ void soft_regions_forget(struct vcpu *v, u32 regions)
 	if (!regions)
 		return;
 	soft_jc_forget(c, s, regions);
-	soft_far_forget(c, regions);
+	soft_far_forget(c, s, regions);
 	soft_spaces_forget(c, s, regions);
 	note_pause(v, start);
 }
@@ -375,7 +379,7 @@ static int cache_map(struct soft_vm *s, u64 size)
 {
 	s->size = size;
 	s->start = PAGE_SIZE;
-	s->hot_size = (size - PAGE_SIZE) / 5 * 2 / REGIONS & PAGE_MASK;
+	s->hot_size = (size - PAGE_SIZE) / 9 * 5 / REGIONS & PAGE_MASK;
 	s->cold_size = ((size - PAGE_SIZE) / REGIONS - s->hot_size) & PAGE_MASK;
 	s->meta_size = size / REGIONS * META_FACTOR;
 	s->index_size = (u32)(s->meta_size / sizeof(struct block));

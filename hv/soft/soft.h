@@ -242,7 +242,7 @@ struct soft_cpu {
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	u32 far_filled[MMU_COUNT];
-	u16 far_list[MMU_COUNT][FAR_SLOTS];
+	u32 far_list[MMU_COUNT][FAR_SLOTS];
 	u8 far_to[FAR_SLOTS];	/* of those listed: the region of the block to which it leads */
 	struct spaces *spaces;	/* NULL: none yet */
 	const u64 *far_stub;	/* soft_vm's: where they lead while that is not known */
@@ -281,7 +281,8 @@ struct soft_cpu {
 
 struct region {
 	u32 blocks;		/* atomic: how many are in its part of the index */
-	u32 far_used;		/* slots for jumps to other pages, of its REGION_FAR */
+	u32 far_used, far_most;	/* slots for jumps to other pages, of its REGION_FAR; ever */
+	u32 age;		/* how often it was given up */
 	bool used;		/* it holds something */
 };
 
@@ -312,7 +313,8 @@ struct soft_vm {
 	u32 page_count, page_max, dying_count;
 	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
 	u32 next_site[SITE_CLASSES];
-	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use */
+	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use, */
+	u32 far_used;		/* of which there are so many */
 	u8 *meta;		/* by region, bump memory for blocks and links */
 	u64 meta_size, meta_used, meta_end;	/* meta_size: of one region */
 	struct block **index;	/* by region, all blocks by ascending code */
@@ -548,7 +550,7 @@ struct far_jump;
 void soft_far_first_run(struct vcpu *v);
 void soft_far_flush(struct soft_cpu *c, int mmu);
 /* Those out of and into some regions. */
-void soft_far_forget(struct soft_cpu *c, u32 regions);
+void soft_far_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 void soft_far_link(struct vcpu *v, struct far_jump *f);
 
 /* fault.c */

@@ -29,7 +29,7 @@ struct space {
 		struct site e;
 	} site[MMU_COUNT][MAX_SITES];
 	struct {
-		u16 k;
+		u32 k;
 		u8 region;	/* to which it leads */
 		u64 code;
 	} far[MAX_FAR];
@@ -154,7 +154,7 @@ static void save_jumps(const struct soft_cpu *c, struct space *s)
 	u32 n = 0;
 
 	for (u32 i = 0; i < c->far_filled[MMU_USER] && n < MAX_FAR; i++) {
-		u16 k = c->far_list[MMU_USER][i];
+		u32 k = c->far_list[MMU_USER][i];
 
 		s->far[n].k = k;
 		s->far[n].region = c->far_to[k];

@@ -17,6 +17,9 @@ struct far_jump {
 	u8 *stub;		/* executable: comes to soft_far_link() */
 	u64 to;			/* the serial of the block to which code leads, 0: none yet */
 	u8 *code;
+	const u8 *indirect;	/* that block's, in region, when it had been given up age times */
+	u32 age;
+	u8 region;
 };
 
 /* A slot of its own for f; false: there is none left. Under the lock, as what follows. */

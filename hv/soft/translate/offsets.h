@@ -48,7 +48,7 @@
 #define JC_HASH0 0x9e3779b1
 #define JC_HASH1 0x85ebca6b
 #define OFF_FAR (OFF_JC + TLB_MODES * JC_MODE_SIZE)
-#define FAR_SLOTS 65536
+#define FAR_SLOTS (512 << 10)
 #define JC_SHIFT (32 - JC_BITS - 4)
 
 /* What stands before the call of a fill routine, by distance from its end. */
