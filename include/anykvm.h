@@ -32,6 +32,18 @@ extern "C" {
 #endif
 
 /*
+ * A capability of this library's own, for KVM_ENABLE_CAP of a VM's descriptor
+ * that has no vCPUs yet: args[0] is the size in bytes of the memory in which
+ * translated code is kept. It is rounded up to whole pages; 128 MiB when nothing
+ * is said. KVM_CHECK_EXTENSION answers the greatest size, and 0 in the kernel.
+ *
+ * EINVAL: flags, or a size that is none of these; EEXIST: there is a vCPU; ENOMEM.
+ */
+#define ANYKVM_CAP_CODE_CACHE 0x616b0001
+#define ANYKVM_CODE_CACHE_MIN (4ull << 20)
+#define ANYKVM_CODE_CACHE_MAX (1ull << 30)
+
+/*
  * A system descriptor, as open("/dev/kvm", flags) gives. flags: O_RDWR,
  * O_CLOEXEC; others are ignored.
  *

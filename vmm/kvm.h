@@ -20,6 +20,7 @@ enum kvm_engine {
 struct kvm {
 	enum kvm_engine engine;
 	int fd;
+	u64 code_cache;		/* ANYKVM_CAP_CODE_CACHE of its VMs, 0: as it is */
 };
 
 /* Opens the engine and checks KVM_GET_API_VERSION: 0 or -errno (-EPROTO: another version). */

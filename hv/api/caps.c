@@ -3,6 +3,7 @@
  * KVM_CHECK_EXTENSION and KVM_ENABLE_CAP of a VM (KVM API sections 4.4, 4.37,
  * 7, 8). What is not in the list is not there and answers 0.
  */
+#include <anykvm.h>
 #include <errno.h>
 #include <linux/kvm_para.h>
 
@@ -109,6 +110,7 @@ static const struct {
 	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_VCPU_ATTRIBUTES, 1 },
 	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
+	{ ANYKVM_CAP_CODE_CACHE, ANYKVM_CODE_CACHE_MAX },
 };
 
 long api_check_extension(u64 cap)
@@ -176,6 +178,17 @@ static long split_irqchip(struct vm *vm, u64 pins)
 	return r;
 }
 
+static long code_cache(struct vm *vm, u64 size)
+{
+	long r = -EEXIST;
+
+	host_mutex_lock(&vm->lock);
+	if (!vm->vcpu_count)
+		r = vm->engine->code_cache(vm, size);
+	host_mutex_unlock(&vm->lock);
+	return r;
+}
+
 static long halt_poll(struct vm *vm, u64 ns)
 {
 	if (ns >> 32)
@@ -200,6 +213,8 @@ long api_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *c)
 	    c->cap != KVM_CAP_DIRTY_LOG_RING_ACQ_REL)
 		return -EINVAL;
 	switch (c->cap) {
+	case ANYKVM_CAP_CODE_CACHE:
+		return code_cache(vm, c->args[0]);
 	case KVM_CAP_SPLIT_IRQCHIP:
 		return split_irqchip(vm, c->args[0]);
 	case KVM_CAP_HALT_POLL:

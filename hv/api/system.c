@@ -39,8 +39,7 @@ static long create_vm(void *self, u64 type, void *buf)
 	fd = host_memfd("kvm-vm", 0);
 	if (fd < 0)
 		return fd;
-	vm = vm_create();
-	r = -ENOMEM;
+	vm = vm_create(&r);
 	if (vm) {
 		vm->fd = fd;
 		r = api_install(fd, API_VM, vm);

@@ -24,10 +24,18 @@ enum engine_exit {
 
 #define ENGINE_STAT_NAME 48
 
+enum engine_stat {
+	ENGINE_STAT_COUNT,
+	ENGINE_STAT_NS,		/* nanoseconds in all */
+	ENGINE_STAT_PEAK,	/* the greatest value that there was */
+};
+
 struct engine_ops {
 	const char *name;
 	int (*vm_init)(struct vm *vm);
 	void (*vm_destroy)(struct vm *vm);
+	/* Memory for what the engine makes of guest code, in bytes; there are no vCPUs. */
+	int (*code_cache)(struct vm *vm, u64 size);
 	/* A zeroed vCPU with the engine's state behind it. */
 	struct vcpu *(*vcpu_alloc)(struct vm *vm);
 	void (*vcpu_free)(struct vcpu *v);
@@ -65,11 +73,11 @@ struct engine_ops {
 	void (*memory_written)(struct vm *vm, struct memslot *s, u64 gpa, u64 len);
 	/*
 	 * The engine's own counters of a vCPU, for KVM_GET_STATS_FD: the name of the
-	 * i-th (ENGINE_STAT_NAME bytes), and whether it is of nanoseconds; false when
-	 * there are no more. Then all values, in that order, of a vCPU that does not
+	 * i-th (ENGINE_STAT_NAME bytes), and what kind it is; false when there are no
+	 * more. Then all values, in that order, of a vCPU that does not
 	 * run.
 	 */
-	bool (*stat_name)(u32 i, char *name, bool *ns);
+	bool (*stat_name)(u32 i, char *name, enum engine_stat *kind);
 	void (*stat_values)(struct vcpu *v, u64 *out);
 };
 

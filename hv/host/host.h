@@ -258,6 +258,8 @@ void host_timer_cancel(struct host_timer *t);
 
 /* True when the environment variable ANYKVM_SOFT lists name. May use vectors. */
 bool host_option(const char *name);
+/* What is behind NAME=, cut to size - 1 bytes; false when it is not given. */
+bool host_option_value(const char *name, char *value, size_t size);
 /* Tells once of names in it that are not among these, which NULL ends. May use vectors. */
 void host_options_known(const char *const *names);
 

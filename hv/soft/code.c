@@ -1,32 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The code cache and what it was made from: blocks found by guest-physical
- * address and mode, links between them, and the watch over the guest memory
- * that was translated.
+ * What is translated: blocks found by guest-physical address and mode, links
+ * between them, and the watch over the guest memory that they were made from.
+ * Where all of it lies is cache.c's.
  *
- * The cache is shared memory mapped twice, writable and executable. Space is
- * handed out upwards and taken back all at once, when no vCPU runs.
  * soft_vm.lock guards all of this but two things that run without: lookups
- * (blocks are published whole, and stay readable until the next reset) and
- * the jumps that links patch, which are single aligned stores.
+ * (blocks are published whole, and stay readable until every vCPU has left
+ * soft_run() after their end) and the jumps that links patch, which are single
+ * aligned stores.
  *
  * A page of guest memory with translations gets no fast write access. Whoever
  * becomes a writer announces it in page_state.writers before it looks for
  * code; whoever makes the first translation publishes the code_page before it
  * looks at the writers, and waits until they have let go.
  */
-#include <errno.h>
-
 #include "mmu/mmu.h"
 #include "soft.h"
-
-#define CACHE_SIZE (128ull << 20)
-#define META_SIZE (192ull << 20)
-#define META_START 16u		/* a place 0 is none */
-#define META_RESERVE 4096u	/* copies of a block's bytes always find room */
-#define INDEX_SIZE (META_SIZE / sizeof(struct block) * sizeof(struct block *))
-#define PAD 16u			/* bytes of a thunk's pad */
-#define PRECISE_AFTER 8		/* overwrites of a page that drop all of its code */
 
 /* --- pages ------------------------------------------------------------------ */
 
@@ -77,20 +66,18 @@ bool soft_page_overlaps(struct code_page *cp, u64 gpa, u32 len)
 
 static u8 *copy_of(struct soft_vm *s, const struct code_page *cp, u32 c)
 {
-	return s->meta + 8ull * cp->copy[c];
+	return soft_copy(s, cp->copy[c]);
 }
 
 static void copy_chunk(struct soft_vm *s, struct code_page *cp, u32 c, const u8 *host)
 {
-	if (!cp->copy[c]) {
-		cp->copy[c] = (u32)(s->meta_used / 8);
-		s->meta_used += PAGE_CHUNK;	/* of META_RESERVE, when need be */
-	}
+	if (!cp->copy[c])
+		cp->copy[c] = soft_copy_new(s);
 	/* Where the memory is gone the copy is not of what it will be. */
 	host_guest_move(copy_of(s, cp, c), host + c * PAGE_CHUNK, PAGE_CHUNK);
 }
 
-/* Notes bytes of code as translated; host: their page, NULL: they were before. */
+/* Notes bytes of code as translated; host: their page. */
 static void cover(struct soft_vm *s, struct code_page *cp, u32 off, const u8 *host, u32 len)
 {
 	u32 end = off + len;
@@ -99,7 +86,7 @@ static void cover(struct soft_vm *s, struct code_page *cp, u32 off, const u8 *ho
 		u32 from = MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK;
 		u32 to = MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK;
 
-		if (!cp->bytes[c] && host)
+		if (!cp->bytes[c])
 			copy_chunk(s, cp, c, host);
 		cp->bytes[c] |= byte_mask(from, to);
 	}
@@ -144,6 +131,8 @@ void soft_mail_take(struct vcpu *v)
 		soft_tlb_drop_writes(v, c->mail_drop[i]);
 	if (c->mail_flush)
 		soft_flush_tlb(v, false);
+	if (c->mail_regions)
+		soft_regions_forget(v, c->mail_regions);
 	if (c->mail_jc)
 		soft_spaces_drop(c);
 	if (c->mail_jc)
@@ -151,6 +140,7 @@ void soft_mail_take(struct vcpu *v)
 			soft_jc_flush(c, m);
 	c->mail_count = 0;
 	c->mail_flush = c->mail_jc = false;
+	__atomic_store_n(&c->mail_regions, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&c->mail, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -186,11 +176,91 @@ struct code_page *soft_code_page(struct vcpu *v, u64 gpa)
 	cp->state = ps;
 	cp->gpa = gpa & PAGE_MASK;
 	cp->write_gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
+	cp->prev = &s->pages;
 	cp->next = s->pages;
+	if (cp->next)
+		cp->next->prev = &cp->next;
 	s->pages = cp;
+	s->page_count++;
 	__atomic_store_n(&ps->code, cp, __ATOMIC_SEQ_CST);
 	stop_writers(v, ps, gpa);
 	return cp;
+}
+
+static bool is_empty(const struct code_page *cp)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(cp->blocks); i++)
+		if (cp->blocks[i])
+			return false;
+	return !cp->straddlers;
+}
+
+static void let_die(struct soft_vm *s, struct code_page *cp)
+{
+	cp->next = s->dying;
+	s->dying = cp;
+	s->dying_count++;
+}
+
+/* Empty: writes may be fast again. Who found cp without the lock may still look at it. */
+static void retire(struct soft_vm *s, struct code_page *cp)
+{
+	__atomic_store_n(&cp->state->code, NULL, __ATOMIC_SEQ_CST);
+	for (u32 c = 0; c < ARRAY_SIZE(cp->copy); c++)
+		soft_copy_free(s, cp->copy[c]);
+	*cp->prev = cp->next;
+	if (cp->next)
+		cp->next->prev = cp->prev;
+	cp->gone = true;
+	if (!cp->thin)
+		let_die(s, cp);
+}
+
+void soft_page_note_thin(struct soft_vm *s, struct code_page *cp)
+{
+	if (cp->thin || cp->gone)
+		return;
+	cp->thin = true;
+	cp->next_thin = s->thin;
+	s->thin = cp;
+}
+
+static void mark(u64 *bytes, u32 off, u32 len)
+{
+	u32 end = MIN(off + len, (u32)PAGE_SIZE);
+
+	for (u32 c = off / PAGE_CHUNK; c * PAGE_CHUNK < end; c++)
+		bytes[c] |= byte_mask(MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK,
+				      MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK);
+}
+
+void soft_page_thin(struct soft_vm *s, struct code_page *cp)
+{
+	u64 bytes[ARRAY_SIZE(cp->bytes)];
+
+	cp->thin = false;
+	if (cp->gone) {
+		let_die(s, cp);
+		return;
+	}
+	if (is_empty(cp)) {
+		retire(s, cp);
+		return;
+	}
+	host_memset(bytes, 0, sizeof(bytes));
+	for (u32 i = 0; i < ARRAY_SIZE(cp->blocks); i++)
+		for (struct block *b = cp->blocks[i]; b; b = b->next)
+			mark(bytes, b->gpa & ~PAGE_MASK, b->size);
+	if (cp->straddlers)
+		mark(bytes, 0, 15);
+	/* Without the lock others see at any time at least the bytes that count. */
+	for (u32 c = 0; c < ARRAY_SIZE(bytes); c++) {
+		cp->bytes[c] &= bytes[c];
+		if (cp->copy[c] && !bytes[c]) {
+			soft_copy_free(s, cp->copy[c]);
+			cp->copy[c] = 0;
+		}
+	}
 }
 
 /* --- blocks ------------------------------------------------------------------ */
@@ -215,6 +285,7 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 	struct soft_vm *s = soft_vm(v->vm);
 	u32 off = b->gpa & ~PAGE_MASK, here = MIN(b->size, (u32)PAGE_SIZE - off);
 	struct block **head = &cp->blocks[bucket(b->gpa)];
+	struct region *r = &s->region[s->current];
 
 	cover(s, cp, off, host, here);
 	if (b->gpa2) {
@@ -224,10 +295,15 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 			cover(s, cp2, 0, host2, MAX(b->size - here, 1u));
 			b->next_straddler = cp2->straddlers;
 			cp2->straddlers = b;
+			b->page2 = cp2;
 		}
 	}
-	s->index[s->index_count] = b;
-	__atomic_store_n(&s->index_count, s->index_count + 1, __ATOMIC_RELEASE);
+	b->region = (u8)s->current;
+	b->serial = ++s->serial;
+	s->index[(u64)s->current * s->index_size + r->blocks] = b;
+	__atomic_store_n(&r->blocks, r->blocks + 1, __ATOMIC_RELEASE);
+	s->barren = 0;
+	b->page = cp;
 	b->next = *head;
 	__atomic_store_n(head, b, __ATOMIC_RELEASE);
 }
@@ -252,9 +328,37 @@ void soft_link(struct vcpu *v, struct exit_link *l, struct block *to)
 	}
 	patch(s, l->jump, target);
 	l->to = to;
+	l->prev_in = &to->incoming;
 	l->next_in = to->incoming;
+	if (l->next_in)
+		l->next_in->prev_in = &l->next_in;
 	to->incoming = l;
+	if (!l->listed) {
+		l->listed = true;
+		l->next_out = l->from->outgoing;
+		l->from->outgoing = l;
+	}
 	soft_cpu(v)->stats.links++;
+}
+
+/* No page lists b any more. */
+static void block_unlist(struct soft_vm *s, struct block *b)
+{
+	struct block **p;
+
+	if (b->page) {
+		for (p = &b->page->blocks[bucket(b->gpa)]; *p != b;)
+			p = &(*p)->next;
+		__atomic_store_n(p, b->next, __ATOMIC_RELEASE);
+		soft_page_note_thin(s, b->page);
+	}
+	if (b->page2) {
+		for (p = &b->page2->straddlers; *p != b;)
+			p = &(*p)->next_straddler;
+		*p = b->next_straddler;
+		soft_page_note_thin(s, b->page2);
+	}
+	b->page = b->page2 = NULL;
 }
 
 static void block_kill(struct soft_vm *s, struct block *b)
@@ -268,7 +372,23 @@ static void block_kill(struct soft_vm *s, struct block *b)
 		l->to = NULL;
 	}
 	b->incoming = NULL;
+	block_unlist(s, b);
 	/* The links out of b stay in their targets' lists; they only undo jumps in b. */
+}
+
+void soft_block_evict(struct soft_vm *s, struct block *b)
+{
+	if (!b->dead)
+		block_kill(s, b);
+	for (struct exit_link *l = b->outgoing; l; l = l->next_out) {
+		if (!l->to)
+			continue;
+		*l->prev_in = l->next_in;
+		if (l->next_in)
+			l->next_in->prev_in = l->prev_in;
+		l->to = NULL;
+	}
+	b->outgoing = NULL;
 }
 
 /* --- overwritten code ---------------------------------------------------------- */
@@ -285,64 +405,21 @@ static void forget_targets(struct vm *vm)
 	}
 }
 
-static bool in_range(const struct block *b, u64 page, u32 off, u32 len)
+static void kill_blocks(struct soft_vm *s, struct code_page *cp)
 {
-	u64 from = page + off, to = from + len;
-
-	return b->gpa < to && b->gpa + b->size > from;
+	for (u32 i = 0; i < ARRAY_SIZE(cp->blocks); i++)
+		while (cp->blocks[i])
+			block_kill(s, cp->blocks[i]);
+	while (cp->straddlers)
+		block_kill(s, cp->straddlers);
+	retire(s, cp);
 }
 
-/* Kills the blocks that overlap; true when any block is left. */
-static bool kill_blocks(struct soft_vm *s, struct code_page *cp, u32 off, u32 len)
-{
-	bool left = false;
-
-	host_memset(cp->bytes, 0, sizeof(cp->bytes));
-	for (u32 i = 0; i < ARRAY_SIZE(cp->blocks); i++) {
-		struct block **p = &cp->blocks[i];
-
-		while (*p) {
-			struct block *b = *p;
-
-			if (in_range(b, cp->gpa, off, len)) {
-				__atomic_store_n(p, b->next, __ATOMIC_RELEASE);
-				block_kill(s, b);
-				continue;
-			}
-			left = true;
-			cover(s, cp, b->gpa & ~PAGE_MASK, NULL,
-			      MIN(b->size, (u32)(PAGE_SIZE - (b->gpa & ~PAGE_MASK))));
-			p = &b->next;
-		}
-	}
-	for (struct block *b = cp->straddlers; b; b = b->next_straddler) {
-		if (!b->dead && off < 15)
-			block_kill(s, b);
-		if (!b->dead) {
-			left = true;
-			cover(s, cp, 0, NULL, 15);
-		}
-	}
-	return left;
-}
-
-static void page_drop(struct vm *vm, struct code_page *cp, u32 off, u32 len)
+static void page_drop(struct vm *vm, struct code_page *cp)
 {
 	if (soft_running)
 		soft_cpu(soft_running)->stats.dropped_pages++;
-	if (cp->dropped++ < PRECISE_AFTER) {
-		off = 0;
-		len = (u32)PAGE_SIZE;
-	}
-	if (!kill_blocks(soft_vm(vm), cp, off, len)) {
-		/* Empty: writes may be fast again. The memory waits for the reset. */
-		if (cp->state && cp->dropped < PRECISE_AFTER) {
-			__atomic_store_n(&cp->state->code, NULL, __ATOMIC_SEQ_CST);
-			cp->state = NULL;
-		} else {
-			host_memset(cp->bytes, 0, sizeof(cp->bytes));
-		}
-	}
+	kill_blocks(soft_vm(vm), cp);
 	forget_targets(vm);
 }
 
@@ -368,7 +445,7 @@ void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)
 				soft_cpu(soft_running)->stats.code_writes++;
 			soft_lock(s);
 			if (ps->code == cp && overlaps(cp, off, n))
-				page_drop(vm, cp, off, n);
+				page_drop(vm, cp);
 			host_mutex_unlock(&s->lock);
 		}
 		gpa += n;
@@ -381,14 +458,12 @@ void soft_slot_forget(struct vm *vm, struct memslot *slot)
 	struct soft_vm *s = soft_vm(vm);
 	struct page_state *ps = slot->engine;
 
-	for (struct code_page *cp = s->pages; cp; cp = cp->next) {
+	for (struct code_page *cp = s->pages, *next; cp; cp = next) {
 		u64 i = (cp->gpa >> PAGE_SHIFT) - slot->gfn;
 
-		if (i >= slot->npages || !ps || cp->state != &ps[i])
-			continue;
-		kill_blocks(s, cp, 0, (u32)PAGE_SIZE);
-		ps[i].code = NULL;
-		cp->state = NULL;
+		next = cp->next;
+		if (i < slot->npages && ps && cp->state == &ps[i])
+			kill_blocks(s, cp);
 	}
 	forget_targets(vm);
 }
@@ -420,7 +495,7 @@ static void page_compare(struct vcpu *v, struct code_page *cp, const u8 *host, u
 			host_memset(now, 0, PAGE_CHUNK);
 		for (u32 i = 0; i < PAGE_CHUNK; i++)
 			if ((cp->bytes[c] >> i & 1) && now[i] != was[i]) {
-				page_drop(v->vm, cp, 0, (u32)PAGE_SIZE);
+				page_drop(v->vm, cp);
 				return;
 			}
 		host_memcpy(was, now, PAGE_CHUNK);
@@ -436,190 +511,7 @@ void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host)
 	if (cp->write_gen == gen)
 		return;
 	soft_lock(s);
-	page_compare(v, cp, host, gen);
+	if (!cp->gone)
+		page_compare(v, cp, host, gen);
 	host_mutex_unlock(&s->lock);
-}
-
-/* --- the cache ------------------------------------------------------------------ */
-
-void *soft_meta_alloc(struct soft_vm *s, size_t size)
-{
-	void *p = s->meta + s->meta_used;
-
-	size = ALIGN_UP(size, 16ul);
-	if (s->meta_used + size > s->meta_size - META_RESERVE)
-		return NULL;
-	s->meta_used += size;
-	host_memset(p, 0, size);
-	return p;
-}
-
-static void free_pages(struct soft_vm *s)
-{
-	struct code_page *cp = s->pages, *next;
-
-	for (; cp; cp = next) {
-		next = cp->next;
-		if (cp->state)
-			__atomic_store_n(&cp->state->code, NULL, __ATOMIC_SEQ_CST);
-		host_free(cp);
-	}
-	s->pages = NULL;
-}
-
-/* Empties the cache. Under the lock; nobody runs. */
-static void reset(struct vcpu *self)
-{
-	struct soft_vm *s = soft_vm(self->vm);
-
-	forget_targets(self->vm);
-	free_pages(s);
-	s->used = s->start;
-	s->cold_used = s->middle;
-	s->meta_used = META_START;
-	s->index_count = 0;
-	s->far_used = 0;
-	soft_cpu(self)->stats.cache_flushes++;
-}
-
-static void wait_until_out(struct vcpu *v)
-{
-	while (__atomic_load_n(&soft_cpu(v)->in_run, __ATOMIC_SEQ_CST))
-		host_yield();
-}
-
-/*
- * Blocks and what describes them are used without the lock by who is in
- * soft_run(), so all others leave it first; soft_enter_run() lets nobody in.
- */
-void soft_code_empty(struct vcpu *self)
-{
-	struct vm *vm = self->vm;
-	struct soft_vm *s = soft_vm(vm);
-	u32 n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
-	bool mine;
-
-	host_mutex_lock(&s->lock);
-	mine = s->full && !s->emptying;
-	if (mine)
-		__atomic_store_n(&s->emptying, 1, __ATOMIC_SEQ_CST);
-	host_mutex_unlock(&s->lock);
-	if (!mine)
-		return;
-	for (u32 i = 0; i < n; i++) {
-		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
-
-		if (v && v != self) {
-			vcpu_request(v, REQ_ENGINE);
-			wait_until_out(v);
-		}
-	}
-	host_mutex_lock(&s->lock);
-	reset(self);
-	__atomic_store_n(&s->full, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&s->emptying, 0, __ATOMIC_SEQ_CST);
-	host_mutex_unlock(&s->lock);
-}
-
-void soft_enter_run(struct vcpu *v)
-{
-	struct soft_vm *s = soft_vm(v->vm);
-	struct soft_cpu *c = soft_cpu(v);
-
-	for (;;) {
-		__atomic_store_n(&c->in_run, 1, __ATOMIC_SEQ_CST);
-		if (likely(!__atomic_load_n(&s->emptying, __ATOMIC_SEQ_CST)))
-			return;
-		__atomic_store_n(&c->in_run, 0, __ATOMIC_SEQ_CST);
-		while (__atomic_load_n(&s->emptying, __ATOMIC_SEQ_CST))
-			host_yield();
-	}
-}
-
-static void pad(struct soft_vm *s, enum thunk t, const u8 *to)
-{
-	u8 *p = s->rw + t * PAD;
-
-	p[0] = 0xff, p[1] = 0x25;	/* jmp [rip + 0] */
-	p[2] = p[3] = p[4] = p[5] = 0;
-	host_memcpy(p + 6, &to, 8);
-	s->thunk[t] = s->rx + t * PAD;
-}
-
-static void pads(struct soft_vm *s)
-{
-	pad(s, THUNK_HELPER, soft_thunk_helper);
-	pad(s, THUNK_LINK_MEM, soft_thunk_link_mem);
-	pad(s, THUNK_LINK_HOST, soft_thunk_link_host);
-	pad(s, THUNK_JC_MISS, soft_thunk_jc_miss);
-	pad(s, THUNK_FAR_MEM, soft_thunk_far_mem);
-	pad(s, THUNK_FAR_HOST, soft_thunk_far_host);
-	pad(s, THUNK_EXIT_MEM, soft_thunk_exit_mem);
-	pad(s, THUNK_EXIT_HOST, soft_thunk_exit_host);
-	for (int m = 0; m < MMU_COUNT; m++)
-		pad(s, THUNK_JC_WAY1 + m, soft_jc_thunks[m]);
-	for (int m = 0; m < MMU_COUNT; m++)
-		pad(s, THUNK_RET_MISS + m, soft_ret_thunks[m]);
-	for (int i = 0; i < SITE_CLASSES * MMU_COUNT; i++)
-		pad(s, THUNK_SITE + i, soft_site_thunks[i]);
-	for (int i = 0; i < STRING_THUNKS * MMU_COUNT; i++)
-		pad(s, THUNK_STRING + i, soft_string_thunks[i]);
-	s->used = s->start = THUNK_COUNT * PAD;
-	s->cold_used = s->middle = ALIGN_UP(s->size / 5 * 2, PAGE_SIZE);
-}
-
-int soft_code_init(struct vm *vm)
-{
-	struct soft_vm *s = host_zalloc(sizeof(*s));
-
-	if (!s)
-		return -ENOMEM;
-	vm->engine_data = s;
-	s->size = CACHE_SIZE;
-	s->meta_size = META_SIZE;
-	s->meta_used = META_START;
-	host_code_memory(s->size, &s->rw, &s->rx);
-	s->meta = host_map(s->meta_size);
-	s->scratch = host_map(soft_scratch_size());
-	s->insn_scratch = host_map(soft_insn_scratch_size());
-	s->code_scratch = host_map(2 * PAGE_SIZE);
-	s->index = host_map(INDEX_SIZE);
-	s->far_stub = host_map(FAR_SLOTS * sizeof(*s->far_stub));
-	if (!s->rw || !s->meta || !s->index || !s->far_stub || !s->scratch || !s->insn_scratch || !s->code_scratch) {
-		soft_code_destroy(vm);
-		return -ENOMEM;
-	}
-	pads(s);
-	soft_features_init();
-	soft_switches_init();
-	soft_fault_init();
-	soft_stats_init(s);
-	return 0;
-}
-
-void soft_code_destroy(struct vm *vm)
-{
-	struct soft_vm *s = soft_vm(vm);
-
-	if (!s)
-		return;
-	free_pages(s);
-	if (s->rw) {
-		host_unmap(s->rw, s->size);
-		host_unmap(s->rx, s->size);
-	}
-	if (s->meta)
-		host_unmap(s->meta, s->meta_size);
-	if (s->scratch)
-		host_unmap(s->scratch, soft_scratch_size());
-	if (s->insn_scratch)
-		host_unmap(s->insn_scratch, soft_insn_scratch_size());
-	if (s->code_scratch)
-		host_unmap(s->code_scratch, 2 * PAGE_SIZE);
-	if (s->index)
-		host_unmap(s->index, INDEX_SIZE);
-	if (s->far_stub)
-		host_unmap(s->far_stub, FAR_SLOTS * sizeof(*s->far_stub));
-	host_free(s);
-	vm->engine_data = NULL;
 }

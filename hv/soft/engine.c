@@ -81,39 +81,43 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 
 	if (v->fpu_loaded)
 		soft_fpu_put(v);
-	for (int tries = 0; tries < 4; tries++) {
+	for (;;) {
+		bool turned = false;
+
 		soft_lock(s);
 		start = soft_clock();
 		cp = soft_code_page(v, gpa);
 		b = cp ? soft_block_find(cp, gpa, mode) : NULL;
 		if (b && b->gpa2 && b->gpa2 != gpa2)
 			b = NULL;
-		if (!b && cp)
+		if (!b && cp && soft_code_room(s))
 			b = soft_translate(v, gpa, host, gpa2, host2, mode);
 		c->stats.translate_time += soft_clock() - start;
 		if (b && b != SOFT_STRADDLES && !b->listed) {
 			b->listed = true;
 			soft_block_add(v, cp, b, host, host2);
 			soft_stats_block(v, b);
+			soft_code_step(v);
+		} else if (cp && (!b || b == SOFT_STRADDLES)) {
+			soft_page_note_thin(s, cp);
 		}
 		/* A slot that goes is not found before we are told to forget it. */
 		c->lost = !cp;
 		if (cp && !b && !c->gone)
-			__atomic_store_n(&s->full, 1, __ATOMIC_SEQ_CST);
+			turned = soft_code_turn(v);
 		host_mutex_unlock(&s->lock);
-		if (!b)
-			return NULL;
-		if (b == SOFT_STRADDLES) {
-			e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
-			if (!e || !e->host)
-				return NULL;
-			gpa2 = e->gpa;
-			host2 = e->host;
-		} else {
+		if (turned)
+			continue;
+		if (b != SOFT_STRADDLES)
 			return b;
-		}
+		if (gpa2)
+			return NULL;
+		e = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
+		if (!e || !e->host)
+			return NULL;
+		gpa2 = e->gpa;
+		host2 = e->host;
 	}
-	return NULL;
 }
 
 static struct block *find(struct vcpu *v, u32 mode)
@@ -379,8 +383,10 @@ static enum verdict no_code(struct vcpu *v, enum engine_exit *out)
 	*out = ENGINE_REQUEST;
 	if (v->exc.pending)
 		return LEAVE;
-	if (soft_vm(v->vm)->full)	/* emptied before anything else is done */
+	if (c->no_room) {	/* which is made before anything else is done */
+		c->no_room = false;
 		return GO_ON;
+	}
 	if (c->lost) {
 		c->lost = false;
 		soft_flush_tlb(v, false);
@@ -428,6 +434,17 @@ static enum verdict after_emulation(struct vcpu *v, enum emu e, enum engine_exit
 	}
 }
 
+/* Under the lock. */
+static void far_link(struct vcpu *v, struct exit_link *l)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+
+	if (l->from->dead || s->full || (soft_code_room(s) && x_far_link(s, l)))
+		return;
+	if (soft_code_turn(v))
+		x_far_link(s, l);
+}
+
 static void link_to(struct vcpu *v, struct exit_link *l)
 {
 	struct soft_vm *s = soft_vm(v->vm);
@@ -437,10 +454,11 @@ static void link_to(struct vcpu *v, struct exit_link *l)
 	if (!b)
 		return;
 	soft_lock(s);
+	soft_code_step(v);	/* a block that is about to go cannot be linked any more */
 	if ((b->gpa & PAGE_MASK) == (l->from->gpa & PAGE_MASK)) {
 		/* The jump cache knows no translations without groups. */
 		if (b->gpa2 || (soft_switch.no_links && !(l->mode & MODE_PLAIN)))
-			x_far_link(s, l);
+			far_link(v, l);
 		else
 			soft_link(v, l, b);
 	}
@@ -605,7 +623,7 @@ static void go_in(struct vcpu *v)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct soft_cpu *c = soft_cpu(v);
 
-	soft_enter_run(v);
+	__atomic_store_n(&c->in_run, 1, __ATOMIC_SEQ_CST);
 	if (unlikely(!c->far_ready))
 		soft_far_first_run(v);
 	soft_running = v;
@@ -661,7 +679,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 		if ((request & REQ_ENGINE) || s->full) {
 			__atomic_fetch_and(&v->request, ~REQ_ENGINE, __ATOMIC_SEQ_CST);
 			go_out(v);
-			soft_code_empty(v);
+			soft_code_make_room(v);
 			go_in(v);
 			continue;
 		}
@@ -719,9 +737,12 @@ static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error
 	st->deliveries++;
 	if (vector >= 32)	/* a device may have written memory */
 		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	/* Pages of code that it looks at stay. */
+	__atomic_store_n(&soft_cpu(v)->in_run, 1, __ATOMIC_SEQ_CST);
 	soft_running = v;
 	e = emu_deliver(v, vector, soft_int, has_error, error);
 	soft_running = NULL;
+	__atomic_store_n(&soft_cpu(v)->in_run, 0, __ATOMIC_SEQ_CST);
 	st->deliver_time += soft_clock() - start;
 	return e;
 }
@@ -797,6 +818,7 @@ const struct engine_ops soft_engine = {
 	.name = "soft",
 	.vm_init = soft_code_init,
 	.vm_destroy = soft_code_destroy,
+	.code_cache = soft_code_size,
 	.vcpu_alloc = soft_vcpu_alloc,
 	.vcpu_free = soft_vcpu_free,
 	.entered = soft_entered,

@@ -13,19 +13,26 @@ __thread struct vcpu *soft_running;
 
 static struct block *block_at(struct soft_vm *s, const u8 *rip)
 {
-	u32 lo = 0, hi = __atomic_load_n(&s->index_count, __ATOMIC_ACQUIRE);
+	u32 lo = 0, hi, k;
+	struct block **index;
+
+	if (rip < s->rx + s->start || rip >= s->rx + s->start + REGIONS * s->hot_size)
+		return NULL;
+	k = soft_region_of(s, rip);
+	hi = __atomic_load_n(&s->region[k].blocks, __ATOMIC_ACQUIRE);
+	index = s->index + (u64)k * s->index_size;
 
 	while (lo < hi) {
 		u32 mid = (lo + hi) / 2;
 
-		if (s->index[mid]->code <= rip)
+		if (index[mid]->code <= rip)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (!lo || rip >= s->index[lo - 1]->code + s->index[lo - 1]->code_size)
+	if (!lo || rip >= index[lo - 1]->code + index[lo - 1]->code_size)
 		return NULL;
-	return s->index[lo - 1];
+	return index[lo - 1];
 }
 
 static const struct block_map *instruction_at(const struct block *b, const u8 *rip)

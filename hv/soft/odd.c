@@ -164,14 +164,20 @@ static bool x87_pending(const struct vcpu *v)
 /* soft_find() had nothing. */
 static enum emu no_code(struct vcpu *v)
 {
+	struct soft_cpu *c = soft_cpu(v);
+
 	if (v->exc.pending)
 		return EMU_FAULT;
-	if (soft_vm(v->vm)->full || soft_cpu(v)->lost) {
-		soft_cpu(v)->lost = false;
-		soft_flush_tlb(v, false);
-		return EMU_FAULT;	/* without an exception: it starts again */
+	if (c->no_room) {	/* the exit makes some; it starts again */
+		c->no_room = false;
+		return EMU_FAULT;
 	}
-	return soft_cpu(v)->gone ? EMU_GONE : EMU_UNHANDLED;
+	if (c->lost) {
+		c->lost = false;
+		soft_flush_tlb(v, false);
+		return EMU_FAULT;	/* without an exception, too */
+	}
+	return c->gone ? EMU_GONE : EMU_UNHANDLED;
 }
 
 enum emu soft_odd(struct vcpu *v)

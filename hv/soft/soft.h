@@ -134,15 +134,17 @@ struct itlb_entry {
 
 /* A page of guest memory from which code was translated. */
 struct code_page {
-	struct code_page *next;	/* soft_vm.pages */
-	struct page_state *state;	/* that points here; NULL: none does */
+	struct code_page *next, **prev;	/* soft_vm.pages; next: of those to be freed, too */
+	struct code_page *next_thin;	/* soft_vm.thin */
+	struct page_state *state;	/* that points here */
 	u64 gpa;
 	u64 write_gen;		/* soft_vm.write_gen of the last comparison */
-	u32 dropped;		/* how often its code was overwritten */
+	bool thin;		/* is in soft_vm.thin */
+	bool gone;		/* no more what its memory's page_state points to */
 	struct block *blocks[CODE_BUCKETS];	/* by the low bits of gpa */
 	struct block *straddlers;	/* blocks of the previous page that end here */
 	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
-	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* the bytes as they were then: soft_vm.meta + 8 * copy[n] */
+	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* the bytes as they were then (soft_copy()), 0: none */
 };
 
 /* Per-page state behind memslot->engine. */
@@ -158,7 +160,9 @@ enum flags_at { FLAGS_HOST, FLAGS_MEM, FLAGS_BOTH };
 /* A direct jump out of a block, patched when its target exists. */
 struct exit_link {
 	struct block *from, *to;
-	struct exit_link *next_in;	/* list of to->incoming */
+	struct exit_link *next_in, **prev_in;	/* list of to->incoming, while there is a to */
+	struct exit_link *next_out;	/* list of from->outgoing: it has led somewhere */
+	bool listed;		/* is in that */
 	/* Places in the code cache, as distances from its start. */
 	u32 jump;		/* the rel32 that leaves the block */
 	u32 stub;		/* where it goes unlinked */
@@ -181,6 +185,8 @@ struct block_map {
 struct block {
 	struct block *next;	/* in code_page.blocks */
 	struct block *next_straddler;
+	struct code_page *page, *page2;	/* that list it; NULL: none does */
+	u64 serial;		/* its own among all that ever were */
 	u64 gpa;
 	u64 gpa2;		/* the second page it reaches into, 0: none */
 	u32 mode;
@@ -189,13 +195,14 @@ struct block {
 	bool flags_live;	/* entry needs the arithmetic flags */
 	bool flags_saved;	/* ... in vcpu->arith, not in RFLAGS */
 	bool dead, listed;
+	u8 region;		/* of the code cache */
 	u8 *entry;		/* executable: flags as above */
 	u8 *poll;		/* executable: same, polling for requests first */
 	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
 	u8 *code;		/* executable: start of it all, code_size bytes */
 	u32 code_size;
 	struct block_map *map;	/* insns entries */
-	struct exit_link *incoming;
+	struct exit_link *incoming, *outgoing;
 	struct insn *one;	/* MODE_ONE: the instruction */
 };
 
@@ -211,7 +218,8 @@ struct soft_stats {
 	u64 translations, translated_insns, translated_bytes, code_bytes;
 	u64 lookups, itlb_misses, tlb_misses, tlb_fills, tlb_flushes, tlb_flushes_local,
 		tlb_flushes_page, jc_flushes;
-	u64 odd, links, code_writes, dropped_pages, cache_flushes, enters, deliveries;
+	u64 odd, links, code_writes, dropped_pages, cache_turns, evictions, enters, deliveries;
+	u64 evict_time, evict_longest;	/* always measured: a vCPU held up by evictions */
 	u64 run_time, lookup_time, translate_time, tlb_time, helper_time, deliver_time;
 	u64 exits[16];		/* by enum soft_exit */
 	u64 helpers[ZYDIS_MNEMONIC_MAX_VALUE + 1];	/* calls, by mnemonic */
@@ -245,7 +253,8 @@ struct soft_cpu {
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	u32 far_filled[MMU_COUNT];
-	u16 far_list[MMU_COUNT][FAR_SLOTS];
+	u32 far_list[MMU_COUNT][FAR_SLOTS];
+	u8 far_to[FAR_SLOTS];	/* of those listed: the region of the block to which it leads */
 	struct spaces *spaces;	/* NULL: none yet */
 	const u64 *far_stub;	/* soft_vm's: where they lead while that is not known */
 	bool far_ready;		/* all of far[] that is in use has its stub */
@@ -267,6 +276,8 @@ struct soft_cpu {
 	u32 mail_count;
 	u64 mail_drop[16];	/* pages to which fast writes must end */
 	bool mail_flush, mail_jc;
+	u32 mail_regions;	/* atomic, bits: of which nothing may be used any more */
+	bool no_room;		/* the cache was full when something was to be translated */
 	struct memslot *slot_hint;
 	u64 seen_gen;		/* soft_vm.write_gen at the last look, without paging */
 	u8 host_fault;		/* SOFT_HOST_FAULT: vector; 0x80: guest memory is not there */
@@ -276,24 +287,53 @@ struct soft_cpu {
 #define THUNK_MAX 64
 #define STRING_THUNKS 6
 
+/* The code cache consists of so many regions, which are filled and given up in turn. */
+#define REGIONS 16u
+#define REGION_NONE 31u		/* for what concerns none of them */
+#define REGION_FAR (FAR_SLOTS / REGIONS)
+
+struct region {
+	u32 blocks;		/* atomic: how many are in its part of the index */
+	u32 far_used, far_most;	/* slots for jumps to other pages, of its REGION_FAR; ever */
+	u32 age;		/* how often it was given up */
+	bool used;		/* it holds something */
+};
+
+/* How far the region that is to be used next has come (cache.c). */
+enum drain { DRAIN_NONE, DRAIN_BLOCKS, DRAIN_PAGES, DRAIN_WAIT };
+
 struct soft_vm {
 	struct host_mutex lock;	/* translations, links, the cache */
 	u8 *rw, *rx;		/* the two mappings of the code cache */
-	/* Blocks fill the cache from start to middle, what they seldom need the rest. */
-	u64 size, used, start, middle, cold_used;
+	/*
+	 * Pads, then the blocks of each region, then what those seldom need, again by
+	 * region. Here are sizes, and places in the region that is being filled.
+	 */
+	u64 size, start, hot_size, cold_size;
+	u64 used, end, cold_used, cold_end;
 	bool perf_map;		/* option perf-map: blocks have names for perf */
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
-	u32 full;		/* atomic: the cache is to be emptied */
-	u32 emptying;		/* atomic: who is to run waits */
+	u32 full;		/* atomic: vCPUs are to leave soft_run() and make room */
+	struct region region[REGIONS];
+	u32 current;		/* the region that is being filled */
+	u32 barren;		/* regions that were begun since the last translation */
+	enum drain drain;	/* atomic */
+	u32 drain_region, drain_next;	/* drain_region: atomic */
+	u64 serial;
 	struct code_page *pages;
+	struct code_page *thin;	/* those that have lost blocks, or have none yet */
+	struct code_page *dying, *waiting;	/* to be freed, after the next mail and this one */
+	u32 page_count, page_max, dying_count;
 	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
 	u32 next_site[SITE_CLASSES];
-	u32 far_used;
-	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use */
-	u8 *meta;		/* bump memory for blocks and links */
-	u64 meta_size, meta_used;
-	struct block **index;	/* all blocks by ascending code */
-	u32 index_count;
+	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use, */
+	u32 far_used;		/* of which there are so many */
+	u8 *meta;		/* by region, bump memory for blocks and links */
+	u64 meta_size, meta_used, meta_end;	/* meta_size: of one region */
+	struct block **index;	/* by region, all blocks by ascending code */
+	u32 index_size;		/* of one region */
+	u8 *copies;		/* of code as it was translated, by PAGE_CHUNK bytes */
+	u32 copies_max, copies_used, copies_free, copies_free_count;
 	void *scratch, *insn_scratch;	/* of the translation under way */
 	u8 *code_scratch;
 };
@@ -389,6 +429,7 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
 void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
 		   bool write);
 void soft_jc_flush(struct soft_cpu *c, int mmu);
+void soft_jc_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 /* v->rip, in the present mode, is b's; its pages have just been looked up. */
 void soft_jc_add(struct vcpu *v, struct block *b);
 
@@ -425,18 +466,47 @@ void soft_link(struct vcpu *v, struct exit_link *l, struct block *to);
 void soft_page_verify(struct vcpu *v, struct code_page *cp, const u8 *host);
 bool soft_page_overlaps(struct code_page *cp, u64 gpa, u32 len);
 void soft_mail_take(struct vcpu *v);
+/* Ends a block; v may still be in it. Under the lock, as what follows. */
+void soft_block_evict(struct soft_vm *s, struct block *b);
+/* What remains of a page that has lost blocks. */
+void soft_page_thin(struct soft_vm *s, struct code_page *cp);
+/* cp, which may have no blocks, will be looked at. */
+void soft_page_note_thin(struct soft_vm *s, struct code_page *cp);
 /* A slot goes away: its code too. Under the lock. */
 void soft_slot_forget(struct vm *vm, struct memslot *slot);
 
 /* Takes soft_vm.lock; the calling vCPU counts as outside translated code meanwhile. */
 void soft_lock(struct soft_vm *s);
-/* When the cache is full and v outside of soft_run(): empties it. */
-void soft_code_empty(struct vcpu *v);
-/* v may use blocks from now until it sets in_run to 0. */
-void soft_enter_run(struct vcpu *v);
+
+/* cache.c */
+#define CODE_CACHE_DEFAULT (128ull << 20)
 int soft_code_init(struct vm *vm);
+int soft_code_size(struct vm *vm, u64 size);
 void soft_code_destroy(struct vm *vm);
 void *soft_meta_alloc(struct soft_vm *s, size_t size);
+/* The place of a copy of PAGE_CHUNK bytes, by its number. */
+static inline u8 *soft_copy(struct soft_vm *s, u32 n)
+{
+	return s->copies + (u64)PAGE_CHUNK * n;
+}
+/* A number; there is one while soft_code_room(). */
+u32 soft_copy_new(struct soft_vm *s);
+void soft_copy_free(struct soft_vm *s, u32 n);
+/* Under the lock, as what follows: code may be written, and what stands beside it. */
+bool soft_code_room(const struct soft_vm *s);
+/* The region is full: true when another is begun, else vCPUs are asked to make room. */
+bool soft_code_turn(struct vcpu *v);
+/* A piece of the work of giving up the region that is used next. */
+void soft_code_step(struct vcpu *v);
+/* v, outside of soft_run(), waits for room where there is none. */
+void soft_code_make_room(struct vcpu *v);
+/* Mail has come: v forgets what leads into those regions. */
+void soft_regions_forget(struct vcpu *v, u32 regions);
+/* The region in whose part for blocks code is. */
+static inline u32 soft_region_of(const struct soft_vm *s, const u8 *code)
+{
+	return (u32)(code - s->rx - s->start) / (u32)s->hot_size;
+}
 
 /* translate/ */
 /*
@@ -503,6 +573,8 @@ u64 soft_watch_after(struct vcpu *v, const struct soft_watch *w);
 
 /* space.c */
 void soft_spaces_drop(struct soft_cpu *c);
+/* Jumps into those regions. */
+void soft_spaces_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 void soft_spaces_free(struct soft_cpu *c);
 /* What is known of the address space of cr3 is put aside; a flush follows. */
 void soft_space_save(struct soft_cpu *c, u64 cr3);
@@ -513,6 +585,8 @@ void soft_space_load(struct soft_cpu *c, u64 cr3, bool keep);
 struct far_jump;
 void soft_far_first_run(struct vcpu *v);
 void soft_far_flush(struct soft_cpu *c, int mmu);
+/* Those out of and into some regions. */
+void soft_far_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 void soft_far_link(struct vcpu *v, struct far_jump *f);
 
 /* fault.c */
@@ -536,6 +610,8 @@ extern struct soft_switches {
 	bool stats_time;	/* measures where the vCPUs' time goes */
 } soft_switch;
 void soft_switches_init(void);
+/* name=SIZE sets *size; false, with a message, when that is no size from min to max. */
+bool soft_switch_size(const char *name, u64 min, u64 max, u64 *size);
 
 /* stats.c */
 static inline u64 soft_clock(void)
@@ -543,7 +619,7 @@ static inline u64 soft_clock(void)
 	return unlikely(soft_switch.stats_time) ? host_rdtsc() : 0;
 }
 void soft_stats_init(struct soft_vm *s);
-bool soft_stat_name(u32 i, char *name, bool *ns);
+bool soft_stat_name(u32 i, char *name, enum engine_stat *kind);
 void soft_stat_values(struct vcpu *v, u64 *out);
 /* Counts a new block and names it for perf; v->rip is its start. */
 void soft_stats_block(struct vcpu *v, const struct block *b);

@@ -29,7 +29,8 @@ struct space {
 		struct site e;
 	} site[MMU_COUNT][MAX_SITES];
 	struct {
-		u16 k;
+		u32 k;
+		u8 region;	/* to which it leads */
 		u64 code;
 	} far[MAX_FAR];
 	struct {
@@ -58,6 +59,33 @@ void soft_spaces_drop(struct soft_cpu *c)
 	for (u32 i = 0; i < SPACES; i++)
 		all->space[i].used = 0;
 	all->any = false;
+}
+
+static void forget(struct space *sp, const struct soft_vm *s, u32 regions)
+{
+	u32 kept = 0;
+
+	for (u32 i = 0; i < sp->far_count; i++)
+		if (!((regions >> sp->far[i].k / REGION_FAR | regions >> sp->far[i].region) & 1))
+			sp->far[kept++] = sp->far[i];
+	sp->far_count = kept;
+	for (int way = 0; way < 2; way++) {
+		kept = 0;
+		for (u32 i = 0; i < sp->jc_count[way]; i++) {
+			u8 *code = (u8 *)(uintptr_t)sp->jc[way][i].e.code;
+
+			if (!(regions >> soft_region_of(s, code) & 1))
+				sp->jc[way][kept++] = sp->jc[way][i];
+		}
+		sp->jc_count[way] = kept;
+	}
+}
+
+void soft_spaces_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions)
+{
+	for (u32 i = 0; c->spaces && i < SPACES; i++)
+		if (c->spaces->space[i].used)
+			forget(&c->spaces->space[i], s, regions);
 }
 
 void soft_spaces_free(struct soft_cpu *c)
@@ -126,9 +154,10 @@ static void save_jumps(const struct soft_cpu *c, struct space *s)
 	u32 n = 0;
 
 	for (u32 i = 0; i < c->far_filled[MMU_USER] && n < MAX_FAR; i++) {
-		u16 k = c->far_list[MMU_USER][i];
+		u32 k = c->far_list[MMU_USER][i];
 
 		s->far[n].k = k;
+		s->far[n].region = c->far_to[k];
 		s->far[n++].code = c->far[k];
 	}
 	s->far_count = n;
@@ -206,6 +235,7 @@ static void load_jumps(struct soft_cpu *c, const struct space *s)
 		if (*to != stub || s->far[i].code == stub)
 			continue;
 		*to = s->far[i].code;
+		c->far_to[s->far[i].k] = s->far[i].region;
 		c->far_list[m][c->far_filled[m]++] = s->far[i].k;
 	}
 	for (int way = 0; way < 2; way++)

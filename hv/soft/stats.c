@@ -11,11 +11,12 @@
 struct counter {
 	const char *name;
 	u32 offset;
-	bool cycles;
+	enum engine_stat kind;
 };
 
-#define COUNT(text, field) { text, offsetof(struct soft_stats, field), false }
-#define TIME(text, field) { text, offsetof(struct soft_stats, field), true }
+#define COUNT(text, field) { text, offsetof(struct soft_stats, field), ENGINE_STAT_COUNT }
+#define TIME(text, field) { text, offsetof(struct soft_stats, field), ENGINE_STAT_NS }
+#define PEAK(text, field) { text, offsetof(struct soft_stats, field), ENGINE_STAT_PEAK }
 #define EXIT(text, reason) COUNT(text, exits[reason])
 
 static const struct counter counters[] = {
@@ -23,7 +24,9 @@ static const struct counter counters[] = {
 	COUNT("instructions_translated", translated_insns),
 	COUNT("guest_bytes_translated", translated_bytes),
 	COUNT("code_bytes", code_bytes),
-	COUNT("cache_resets", cache_flushes),
+	COUNT("cache_resets", cache_turns),
+	COUNT("evictions", evictions),
+	PEAK("eviction_pause_longest_us", evict_longest),
 	COUNT("code_writes", code_writes),
 	COUNT("code_pages_dropped", dropped_pages),
 	COUNT("links", links),
@@ -59,6 +62,7 @@ static const struct counter counters[] = {
 	TIME("time.tlb_miss", tlb_time),
 	TIME("time.helper", helper_time),
 	TIME("time.deliver", deliver_time),
+	TIME("time.evict", evict_time),
 };
 
 
@@ -97,11 +101,11 @@ static u32 append(char *name, u32 at, const char *text)
 	return at;
 }
 
-bool soft_stat_name(u32 i, char *name, bool *ns)
+bool soft_stat_name(u32 i, char *name, enum engine_stat *kind)
 {
-	*ns = false;
+	*kind = ENGINE_STAT_COUNT;
 	if (i < ARRAY_SIZE(counters)) {
-		*ns = counters[i].cycles;
+		*kind = counters[i].kind;
 		append(name, 0, counters[i].name);
 		return true;
 	}
@@ -124,7 +128,9 @@ void soft_stat_values(struct vcpu *v, u64 *out)
 	for (u32 i = 0; i < ARRAY_SIZE(counters); i++) {
 		u64 val = *(const u64 *)((const u8 *)st + counters[i].offset);
 
-		*out++ = counters[i].cycles ? to_ns(val) : val;
+		if (counters[i].kind != ENGINE_STAT_COUNT)
+			val = to_ns(val);
+		*out++ = counters[i].kind == ENGINE_STAT_PEAK ? val / 1000 : val;
 	}
 	for (u32 i = 0; i < helper_count; i++)
 		*out++ = st->helpers[helpers[i]];

@@ -26,11 +26,51 @@ static const struct {
 
 void soft_switches_init(void)
 {
-	const char *names[ARRAY_SIZE(switches) + 1] = { NULL };
+	const char *names[ARRAY_SIZE(switches) + 2] = { NULL };
 
 	for (u32 i = 0; i < ARRAY_SIZE(switches); i++) {
 		*switches[i].on = host_option(switches[i].name);
 		names[i] = switches[i].name;
 	}
+	names[ARRAY_SIZE(switches)] = "code-cache=";
 	host_options_known(names);
+}
+
+/* Digits, and K, M or G perhaps. */
+static bool parse_size(const char *p, u64 *size)
+{
+	u64 n = 0;
+
+	if (*p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		if (n >> 40)
+			return false;
+		n = n * 10 + (u64)(*p - '0');
+	}
+	switch (*p) {
+	case 'G': n <<= 10;	/* fallthrough */
+	case 'M': n <<= 10;	/* fallthrough */
+	case 'K': n <<= 10;
+		p++;
+		break;
+	}
+	*size = n;
+	return !*p;
+}
+
+bool soft_switch_size(const char *name, u64 min, u64 max, u64 *size)
+{
+	char text[24];
+	u64 n;
+
+	if (!host_option_value(name, text, sizeof(text)))
+		return true;
+	if (!parse_size(text, &n) || n < min || n > max) {
+		host_log("ANYKVM_SOFT: %s takes a size from %lluM to %lluM, not '%s'", name,
+			 (unsigned long long)min >> 20, (unsigned long long)max >> 20, text);
+		return false;
+	}
+	*size = n;
+	return true;
 }

@@ -183,6 +183,25 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 	host_memset(c->jc_pages[m], 0, sizeof(c->jc_pages[m]));
 }
 
+void soft_jc_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions)
+{
+	for (int m = 0; m < MMU_COUNT; m++)
+		for (int way = 0; way < 2; way++) {
+			u32 kept = 0;
+
+			for (u32 i = 0; i < c->jc_filled[m][way]; i++) {
+				u16 k = c->jc_list[m][way][i];
+				struct jc_entry *e = &c->jc[m][way][k];
+
+				if (regions >> soft_region_of(s, (u8 *)(uintptr_t)e->code) & 1)
+					e->rip = k ? 0 : 1;
+				else
+					c->jc_list[m][way][kept++] = k;
+			}
+			c->jc_filled[m][way] = kept;
+		}
+}
+
 /* The halves of the address space apart: programs' pages come and go, the kernel's stay. */
 static u32 jc_page_bit(u64 linear)
 {

@@ -64,9 +64,12 @@ static u32 put_number(char *to, u32 at, u32 n)
 	return put_text(to, at, digits + i);
 }
 
-static void describe(struct desc *d, u32 i, bool ns)
+static void describe(struct desc *d, u32 i, enum engine_stat kind)
 {
-	d->flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_BASE_POW10 |
+	bool ns = kind == ENGINE_STAT_NS;
+
+	d->flags = (kind == ENGINE_STAT_PEAK ? KVM_STATS_TYPE_PEAK : KVM_STATS_TYPE_CUMULATIVE) |
+		   KVM_STATS_BASE_POW10 |
 		   (ns ? KVM_STATS_UNIT_SECONDS : KVM_STATS_UNIT_NONE);
 	d->exponent = ns ? -9 : 0;
 	d->size = 1;
@@ -88,15 +91,15 @@ static void describe_all(struct file *f, const char *const *names, u32 count,
 			 const struct engine_ops *engine)
 {
 	for (u32 i = 0; i < f->head.num_desc; i++) {
-		bool ns = false;
+		enum engine_stat kind = ENGINE_STAT_COUNT;
 
 		if (i < count) {
 			put_text(f->desc[i].name, 0, names[i]);
-			ns = ends_in_ns(names[i]);
+			kind = ends_in_ns(names[i]) ? ENGINE_STAT_NS : ENGINE_STAT_COUNT;
 		} else {
-			engine->stat_name(i - count, f->desc[i].name, &ns);
+			engine->stat_name(i - count, f->desc[i].name, &kind);
 		}
-		describe(&f->desc[i], i, ns);
+		describe(&f->desc[i], i, kind);
 	}
 }
 
@@ -104,9 +107,9 @@ static u32 engine_count(const struct engine_ops *engine)
 {
 	char name[NAME_SIZE];
 	u32 n = 0;
-	bool ns;
+	enum engine_stat kind;
 
-	while (engine && engine->stat_name && engine->stat_name(n, name, &ns))
+	while (engine && engine->stat_name && engine->stat_name(n, name, &kind))
 		n++;
 	return n;
 }

@@ -10,20 +10,27 @@
 #include "../cpu/state.h"
 #include "../irq/irq.h"
 
-struct vm *vm_create(void)
+struct vm *vm_create(int *err)
 {
 	struct vm *vm = host_zalloc(sizeof(*vm));
+	int r = -ENOMEM;
 
+	if (err)
+		*err = r;
 	if (!vm)
 		return NULL;
 	vm->fd = -1;
 	vm->refs = 1;
 	vm->engine = &soft_engine;
 	vm->vcpus = host_map(VM_MAX_VCPUS * sizeof(*vm->vcpus));
-	if (vm->vcpus && !vm->engine->vm_init(vm)) {
+	if (vm->vcpus)
+		r = vm->engine->vm_init(vm);
+	if (!r) {
 		pvclock_set(vm, 0);
 		return vm;
 	}
+	if (err)
+		*err = r;
 	host_unmap(vm->vcpus, VM_MAX_VCPUS * sizeof(*vm->vcpus));
 	host_free(vm);
 	return NULL;

@@ -228,7 +228,8 @@ void stats_close(struct stats *s);
 
 /* --- life (vm/vm.c) ------------------------------------------------------- */
 
-struct vm *vm_create(void);
+/* NULL: none, and *err (err may be NULL) is -ENOMEM, or what the engine says. */
+struct vm *vm_create(int *err);
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 /* A vCPU with descriptor and run page: 0 and *out, or -errno. */

@@ -166,6 +166,7 @@ def test_info():
     (["run", "--machine", "vax"], "vax"),
     (["run", "--initrd", "/dev/null"], "--kernel"),
     (["run", "--kernel", "/dev/null", "--firmware", "uefi"], "--firmware"),
+    (["run", "--kernel", "/dev/null", "--engine", "kvm", "--code-cache", "8M"], "--code-cache"),
     (["run", "--engine", "soft", "--device", "teapot"], "teapot"),
     (["run", "--engine", "soft", "--device", "virtio-rng,colour=red"], "colour"),
     (["run", "--engine", "soft", "--device", "virtio-rng,addr=1f"], "1f"),
@@ -189,7 +190,8 @@ def test_bad_arguments(args, mention):
     ("--cpus", "0"), ("--cpus", "-1"), ("--cpus", "two"), ("--cpus", "1x"), ("--cpus", "999999"),
     ("--cpus", ""), ("--memory", "0"), ("--memory", "-1"), ("--memory", "lots"),
     ("--memory", "1Q"), ("--memory", ""), ("--memory", "99999999999999999999G"),
-    ("--memory", "1M"), ("--engine", "warp"), ("--engine", ""),
+    ("--memory", "1M"), ("--engine", "warp"), ("--engine", ""), ("--code-cache", "3M"),
+    ("--code-cache", "2G"), ("--code-cache", ""),
 ])
 def test_bad_values(kernel, option, value):
     one_line_error(anykvm("run", "--engine", "soft", "--kernel", kernel, option, value))

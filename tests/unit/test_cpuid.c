@@ -20,7 +20,7 @@ static int setup(void **state)
 		return -1;
 	memset(&c, 0, sizeof(c));
 	c.head.nent = 256;
-	vm = vm_create();
+	vm = vm_create(NULL);
 	return !vm || vm_create_vcpu(vm, 0, &cpu) ||
 	       anykvm_ioctl(sys_fd, KVM_GET_SUPPORTED_CPUID, &c);
 }

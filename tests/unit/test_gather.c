@@ -165,7 +165,7 @@ static int setup(void **state)
 	(void)state;
 	if (!have_avx512())
 		return 0;
-	vm = vm_create();
+	vm = vm_create(NULL);
 	assert_non_null(vm);
 	add_slot(0, 0, RAM_SIZE, &ram, 0);
 	add_slot(1, ROM, 0x1000, &rom, KVM_MEM_READONLY);

@@ -17,7 +17,7 @@ static int setup(void **state)
 {
 	if (setup_vm(state))
 		return -1;
-	vm = vm_create();
+	vm = vm_create(NULL);
 	return vm == NULL;
 }
 

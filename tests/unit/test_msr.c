@@ -18,7 +18,7 @@ static int setup(void **state)
 
 	if (setup_vm(state))
 		return -1;
-	vm = vm_create();
+	vm = vm_create(NULL);
 	return !vm || vm_create_vcpu(vm, 0, &cpu) || vm_create_vcpu(vm, 1, &other) || n < 0 ||
 	       vcpu_set_cpuid(cpu, e, (u32)n);
 }

@@ -52,6 +52,7 @@ static int open_engine(struct run *r)
 	if (err < 0)
 		return error("cannot open %s: %s", engine == KVM_ENGINE_KERNEL ? "/dev/kvm" :
 			     "the software engine", strerror(-err));
+	r->kvm.code_cache = r->code_cache;
 	return 0;
 }
 

@@ -25,6 +25,7 @@ enum engine_choice { ENGINE_AUTO, ENGINE_SOFT, ENGINE_KVM };
 struct run {
 	struct machine_config config;
 	enum engine_choice engine;
+	u64 code_cache;		/* 0: as large as the engine makes it */
 	bool no_reboot;
 	bool stats;		/* printed when a machine ends */
 	const char *firmware_option;

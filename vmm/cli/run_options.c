@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../include/anykvm.h"
 #include "../control/address.h"
 #include "../error.h"
 #include "../machine/trace.h"
@@ -181,6 +182,17 @@ static int set_cpus(void *ctx, const char *value)
 	return 0;
 }
 
+static int set_code_cache(void *ctx, const char *value)
+{
+	struct run *r = ctx;
+
+	if (parse_size(value, &r->code_cache) < 0 || r->code_cache < ANYKVM_CODE_CACHE_MIN ||
+	    r->code_cache > ANYKVM_CODE_CACHE_MAX)
+		return error("--code-cache takes a size from %lluM to %lluM, not '%s'",
+			     ANYKVM_CODE_CACHE_MIN / MIB, ANYKVM_CODE_CACHE_MAX / MIB, value);
+	return 0;
+}
+
 static int set_memory(void *ctx, const char *value)
 {
 	struct run *r = ctx;
@@ -343,6 +355,8 @@ const struct option_def run_options[] = {
 	{ "--memory", "SIZE", "memory, such as 512M or 2G (default: 512M)", set_memory },
 	{ "--engine", "auto|soft|kvm", "auto (default): /dev/kvm if it serves, else soft\n"
 	  "soft: the software engine\nkvm: the kernel's /dev/kvm", set_engine },
+	{ "--code-cache", "SIZE", "memory of the software engine for translated code, from 4M\n"
+	  "to 1G (default: 128M)", set_code_cache },
 	{ "--name", "NAME", "what anykvm ps, stop and qmp call it (default: the process id)",
 	  set_name },
 	{ "--qmp", "PATH", "a control socket at this path, too, which speaks QMP", set_qmp },
@@ -426,6 +440,8 @@ int run_check_options(struct run *r)
 		return error("--kernel starts without firmware: --firmware is of no use");
 	if (!b->kernel && b->initrd)
 		return error("--initrd needs --kernel");
+	if (r->engine == ENGINE_KVM && r->code_cache)
+		return error("--code-cache is the software engine's: --engine kvm has none");
 	if (r->no_net && r->nnets)
 		return error("--net none is of no use with another --net");
 	if (!b->cmdline)

@@ -136,6 +136,9 @@ static int create_vm(struct machine *m)
 	err = vm_open(&m->vm, m->kvm);
 	if (err < 0)
 		return failed("create a virtual machine", err);
+	err = vm_code_cache(&m->vm);
+	if (err < 0)
+		return failed("get memory for translated code", err);
 	size = kvm_ioctl(m->kvm, m->kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (size < (int)sizeof(struct kvm_run))
 		return failed("learn the size of the run structure", size < 0 ? size : -EPROTO);

@@ -72,7 +72,10 @@ static bool add_values(int fd, const struct kvm_stats_header *h, struct table *t
 		if (!read_at(fd, &d, sizeof(d), h->desc_offset + i * size) ||
 		    !read_at(fd, &val, sizeof(val), h->data_offset + d.offset))
 			return false;
-		t->c[i].sum += val;
+		if ((t->c[i].flags & KVM_STATS_TYPE_MASK) == KVM_STATS_TYPE_PEAK)
+			t->c[i].sum = t->c[i].sum > val ? t->c[i].sum : val;
+		else
+			t->c[i].sum += val;
 		if (cpu < CPUS_SHOWN)
 			t->c[i].of_cpu[cpu] = val;
 	}

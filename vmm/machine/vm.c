@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../include/anykvm.h"
 #include "vm.h"
 
 #define ISA_IRQS 16
@@ -24,6 +25,21 @@ int vm_open(struct vm *vm, const struct kvm *kvm)
 			     ROUTES_MAX * sizeof(vm->routing->entries[0]));
 	vm->fd = vm->routing ? kvm_ioctl(kvm, kvm->fd, KVM_CREATE_VM, 0) : -ENOMEM;
 	return vm->fd < 0 ? vm->fd : 0;
+}
+
+int vm_code_cache(struct vm *vm)
+{
+	struct kvm_enable_cap cap = {
+		.cap = ANYKVM_CAP_CODE_CACHE,
+		.args[0] = vm->kvm->code_cache,
+	};
+	int err;
+
+	/* The kernel's KVM has none, and needs none. */
+	if (!vm->kvm->code_cache || !kvm_check_extension(vm->kvm, vm->fd, ANYKVM_CAP_CODE_CACHE))
+		return 0;
+	err = kvm_ioctl(vm->kvm, vm->fd, KVM_ENABLE_CAP, &cap);
+	return err < 0 ? err : 0;
 }
 
 void vm_close(struct vm *vm)

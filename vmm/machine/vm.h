@@ -30,6 +30,8 @@ struct vm {
 
 /* Opens a VM with nothing in it: 0 or -errno. */
 int vm_open(struct vm *vm, const struct kvm *kvm);
+/* Memory for translated code, as kvm->code_cache says; before the first vCPU. 0 or -errno. */
+int vm_code_cache(struct vm *vm);
 void vm_close(struct vm *vm);
 
 /* --- interrupts ------------------------------------------------------------ */

@@ -272,7 +272,7 @@ static struct xl *begin_apart(struct soft_vm *s, u32 mode)
 	x->ncold = 0;
 	x->full = false;
 	x->p = x->start = s->rw + ALIGN_UP(s->cold_used, 16ul);
-	x->end = s->rw + s->size;
+	x->end = s->rw + s->cold_end;
 	return x;
 }
 

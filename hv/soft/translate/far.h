@@ -15,8 +15,11 @@ struct far_jump {
 	enum flags_at at;	/* where the flags are */
 	bool back;		/* may close a loop: must poll */
 	u8 *stub;		/* executable: comes to soft_far_link() */
-	const struct block *to;	/* where code leads, NULL: nowhere yet */
+	u64 to;			/* the serial of the block to which code leads, 0: none yet */
 	u8 *code;
+	const u8 *indirect;	/* that block's, in region, when it had been given up age times */
+	u32 age;
+	u8 region;
 };
 
 /* A slot of its own for f; false: there is none left. Under the lock, as what follows. */

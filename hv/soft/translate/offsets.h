@@ -58,7 +58,7 @@
 #define JC_HASH0 0x9e3779b1
 #define JC_HASH1 0x85ebca6b
 #define OFF_FAR (OFF_JC + TLB_MODES * JC_MODE_SIZE)
-#define FAR_SLOTS 65536
+#define FAR_SLOTS (512 << 10)
 #define OFF_RET ((OFF_FAR + 8 * FAR_SLOTS + 4095) & ~4095)
 #define RET_ENTRIES 4096
 #define RET_GUARD (8 * RET_ENTRIES)	/* a page without memory, behind the addresses */

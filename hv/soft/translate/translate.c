@@ -394,9 +394,9 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	b->gpa2 = gpa2;
 	x->b = b;
 	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
-	x->end = s->rw + s->middle;
+	x->end = s->rw + s->end;
 	x->other_p = s->rw + s->cold_used;
-	x->other_end = s->rw + s->size;
+	x->other_end = s->rw + s->cold_end;
 	x->s0_holds = x->rsp_behind = 0;
 	x_flags_liveness(x);
 	entries(x);
