@@ -360,6 +360,7 @@ static void pads(struct soft_vm *s)
 	pad(s, THUNK_FAR_HOST, soft_thunk_far_host);
 	pad(s, THUNK_EXIT_MEM, soft_thunk_exit_mem);
 	pad(s, THUNK_EXIT_HOST, soft_thunk_exit_host);
+	pad(s, THUNK_RDTSC, soft_thunk_rdtsc);
 	for (int m = 0; m < MMU_COUNT; m++)
 		pad(s, THUNK_JC_WAY1 + m, soft_jc_thunks[m]);
 	for (int m = 0; m < MMU_COUNT; m++)

@@ -7,6 +7,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "../cpu/state.h"
 #include "mmu/mmu.h"
 #include "soft.h"
 #include "translate/far.h"
@@ -32,6 +33,10 @@ ASSERT_AT(site_save, OFF_SITE_SAVE);
 ASSERT_AT(ret_top, OFF_RET_TOP);
 ASSERT_AT(ret_top_last, OFF_RET_TOP_LAST);
 ASSERT_AT(tlb_pick, OFF_TLB_PICK);
+ASSERT_AT(cr4, OFF_CR4);
+ASSERT_AT(tsc_offset, OFF_TSC_OFFSET);
+ASSERT_AT(tsc_scale, OFF_TSC_SCALE);
+_Static_assert(TSC_SAME_RATE == TSC_SCALE_ONE, "rate");
 #define ASSERT_CPU(field, off) \
 	_Static_assert(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, field) == (off), #field)
 ASSERT_CPU(tlb, OFF_TLB);

@@ -342,6 +342,7 @@ struct soft_vm {
 enum thunk {
 	THUNK_HELPER, THUNK_LINK_MEM, THUNK_LINK_HOST,
 	THUNK_JC_MISS, THUNK_EXIT_MEM, THUNK_EXIT_HOST,
+	THUNK_RDTSC,
 	THUNK_FAR_MEM, THUNK_FAR_HOST,
 	THUNK_JC_WAY1,		/* + enum mmu_index */
 	THUNK_RET_MISS = THUNK_JC_WAY1 + MMU_COUNT,	/* + enum mmu_index */
@@ -643,7 +644,8 @@ enum soft_exit soft_enter(struct vcpu *v, u8 *code);
 extern const u8 soft_thunk_helper[],
 	soft_thunk_link_mem[], soft_thunk_link_host[], soft_thunk_jc_miss[],
 	soft_thunk_far_mem[], soft_thunk_far_host[],
-	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[], soft_thunk_ret_none[];
+	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[], soft_thunk_ret_none[],
+	soft_thunk_rdtsc[];
 /* The fill routines, in the order of THUNK_SITE. */
 extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
 /* In the order of THUNK_STRING: strings.S. */

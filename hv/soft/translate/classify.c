@@ -198,6 +198,7 @@ static bool special(struct xl *x, struct xinsn *xi)
 		xi->kind = K_CLI;
 		return x->mode & MODE_CPL0;
 	case ZYDIS_MNEMONIC_CLD:
+	case ZYDIS_MNEMONIC_PUSHFQ:
 	case ZYDIS_MNEMONIC_SWAPGS:
 	case ZYDIS_MNEMONIC_STAC:
 	case ZYDIS_MNEMONIC_CLAC:

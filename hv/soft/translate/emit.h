@@ -34,7 +34,7 @@ enum xkind {
 	K_DIV,
 	K_PUSH, K_POP, K_LEAVE,
 	K_JMP, K_JCC, K_LOOP, K_CALL, K_RET, K_JMP_IND, K_CALL_IND,
-	K_CLI, K_STI, K_CLD, K_SWAPGS,
+	K_CLI, K_STI, K_CLD, K_PUSHF, K_SWAPGS,
 	K_AC,		/* STAC or CLAC that changes the access mode */
 	K_PAUSE,
 	K_TRAP,		/* leaves with a fixed reason */
@@ -465,6 +465,7 @@ bool x_return(struct xl *x, const struct xinsn *xi, s32 rsp_added);
 /* Is xi one of those instructions? Then it has its kind. */
 bool x_system_inline(const struct xl *x, struct xinsn *xi);
 void x_cld(struct xl *x, struct xinsn *xi);
+void x_pushf(struct xl *x, struct xinsn *xi);
 void x_swapgs(struct xl *x);
 /* emulate: emits the call of its C function, for when more would change. */
 void x_ac(struct xl *x, struct xinsn *xi, void (*emulate)(struct xl *x, struct xinsn *xi));
@@ -481,6 +482,8 @@ bool x_stack_inline(const struct xl *x, const struct xinsn *xi);
 void x_push(struct xl *x, struct xinsn *xi);
 void x_pop(struct xl *x, struct xinsn *xi);
 void x_leave(struct xl *x, struct xinsn *xi);
+/* Pushes what is in OFF_SCRATCH0. */
+void x_push_scratch(struct xl *x, const struct xinsn *xi);
 /* Pushes the address of the next instruction. */
 void x_push_rip(struct xl *x, const struct xinsn *xi);
 

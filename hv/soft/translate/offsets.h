@@ -21,6 +21,10 @@
 #define OFF_SITE_SAVE 368
 #define OFF_SCRATCH0 384
 #define OFF_SCRATCH1 392
+#define OFF_CR4 576
+#define OFF_TSC_OFFSET 2184
+#define OFF_TSC_SCALE 2192
+#define TSC_SAME_RATE 0x1000000000000
 #define OFF_RET_TOP_LAST 400	/* and of the third */
 #define HELPER_LEAVES 1		/* no address of code */
 

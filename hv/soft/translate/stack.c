@@ -113,6 +113,13 @@ void x_push_rip(struct xl *x, const struct xinsn *xi)
 	store_and_move(x, xi, S1);
 }
 
+void x_push_scratch(struct xl *x, const struct xinsn *xi)
+{
+	reserve(x, xi);
+	e_load(x, S1, OFF_SCRATCH0);
+	store_and_move(x, xi, S1);
+}
+
 void x_push(struct xl *x, struct xinsn *xi)
 {
 	u32 size = width(x);
@@ -126,9 +133,7 @@ void x_push(struct xl *x, struct xinsn *xi)
 		e8(x, 0x8b);
 		e_modrm_base(x, S1, S0, 0);
 		e_store(x, S1, OFF_SCRATCH0);
-		reserve(x, xi);
-		e_load(x, S1, OFF_SCRATCH0);
-		store_and_move(x, xi, S1);
+		x_push_scratch(x, xi);
 		return;
 	}
 	reserve(x, xi);

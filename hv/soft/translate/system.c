@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System instructions of 64-bit kernels that are frequent, in line: SWAPGS, CLD,
- * and STAC and CLAC, behind which code goes on in the other access mode.
+ * System instructions of 64-bit kernels that are frequent, in line: PUSHF, SWAPGS,
+ * CLD, and STAC and CLAC, behind which code goes on in the other access mode.
  */
 #include "emit.h"
 
@@ -39,6 +39,9 @@ bool x_system_inline(const struct xl *x, struct xinsn *xi)
 	case ZYDIS_MNEMONIC_CLD:
 		xi->kind = K_CLD;
 		return true;
+	case ZYDIS_MNEMONIC_PUSHFQ:
+		xi->kind = K_PUSHF;
+		return x_stack_inline(x, xi);
 	case ZYDIS_MNEMONIC_SWAPGS:
 		xi->kind = K_SWAPGS;
 		return x->mode & MODE_CPL0;
@@ -57,6 +60,34 @@ bool x_system_inline(const struct xl *x, struct xinsn *xi)
 	default:
 		return false;
 	}
+}
+
+static void e_load_byte(struct xl *x, int reg, s32 disp)
+{
+	e_rex(x, false, reg, 0, 0);
+	e8(x, 0x0f), e8(x, 0xb6);	/* movzx */
+	e_modrm_state(x, reg, disp);
+}
+
+/* S1 |= a byte of the state << by; S0 is clobbered. */
+static void e_or_flag(struct xl *x, s32 disp, u8 by)
+{
+	e_load_byte(x, S0, disp);
+	e8(x, 0xc1), e8(x, 0xe0 | S0), e8(x, by);	/* shl */
+	e_op_rr(x, false, 0x09, S0, S1);		/* or */
+}
+
+void x_pushf(struct xl *x, struct xinsn *xi)
+{
+	x_flags_to_mem(x);
+	e_load_byte(x, S1, OFF_ARITH + 1);		/* as LAHF has them */
+	e_or_flag(x, OFF_ARITH, 11);			/* OF */
+	e_or_flag(x, OFF_IF, 9);
+	e_op_state(x, false, 0x0b, S1, OFF_SYSFLAGS);	/* or */
+	e_group1(x, false, 4, S1, ~(s32)(X86_FL_VM | X86_FL_RF));
+	e_group1(x, false, 1, S1, X86_FL_FIXED);
+	e_store(x, S1, OFF_SCRATCH0);
+	x_push_scratch(x, xi);
 }
 
 void x_cld(struct xl *x, struct xinsn *xi)

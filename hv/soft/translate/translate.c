@@ -106,9 +106,16 @@ static enum thunk string_thunk(const struct xl *x, const struct xinsn *xi)
 	       (size == 8 ? 2 : size == 4 ? 1 : 0);
 }
 
+static enum thunk thunk_for(const struct xl *x, const struct xinsn *xi)
+{
+	if (xi->fn == emu_rdtsc)
+		return THUNK_RDTSC;
+	return is_string(x, xi) ? string_thunk(x, xi) : THUNK_HELPER;
+}
+
 static void helper(struct xl *x, struct xinsn *xi)
 {
-	enum thunk to = is_string(x, xi) ? string_thunk(x, xi) : THUNK_HELPER;
+	enum thunk to = thunk_for(x, xi);
 
 	struct helper_call *h = soft_meta_alloc(x->s, sizeof(*h));
 
@@ -193,6 +200,9 @@ static void emit(struct xl *x, struct xinsn *xi)
 		break;
 	case K_CLD:
 		x_cld(x, xi);
+		break;
+	case K_PUSHF:
+		x_pushf(x, xi);
 		break;
 	case K_SWAPGS:
 		x_swapgs(x);
