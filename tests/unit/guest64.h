@@ -259,6 +259,13 @@ static inline struct kvm_regs good64(struct kvm_regs r)
 	return s.r;
 }
 
+/* For what programs at CPL 3 cannot do. */
+static inline void kernel_only(void)
+{
+	if (variant->access == ACCESS_USER)
+		skip();
+}
+
 #define test64(f) cmocka_unit_test_setup_teardown(f, setup64, teardown64)
 
 /* Runs the tests in each variant. */

@@ -97,8 +97,7 @@ static void test_swapgs_state(void **state)
 	uint64_t base[2] = { DATA, 0xffff800000001000 };
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	PUT(CODE64_AT, swap_once);
 	for (uint64_t i = 0; i < 4; i++) {
 		struct stop s;
@@ -244,8 +243,7 @@ static void test_ac_write(void **state)
 	struct stop s;
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	map_user();
 	PUT(CODE64_AT, ac_by_popf);
 	for (int i = 0; i < 3; i++) {
@@ -282,8 +280,7 @@ static void test_ac_flag(void **state)
 	const uint64_t mask = FL_AC | FL_ARITH | FL_DF;
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	PUT(CODE64_AT, ac_flag);
 	for (uint64_t i = 0; i < 4; i++) {
 		uint64_t f = i & 1 ? FL_ARITH : FL_DF;
@@ -324,8 +321,7 @@ static void test_ac_calls(void **state)
 	struct kvm_regs r;
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	map_user();
 	PUT(CODE64_AT, ac_calls);
 	r = good64((struct kvm_regs){ .rcx = 5000, .rsi = USER, .rdi = DATA });
@@ -368,8 +364,7 @@ static void test_ac_straddles(void **state)
 	const uint64_t insn = CODE64_AT + 0x4000 - 3;
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	map_user();
 	PUT(CODE64_AT, straddle_ways);
 	PUT(insn, straddling);
@@ -402,8 +397,7 @@ static void test_ac_remapped(void **state)
 	struct kvm_regs r;
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	PUT(CODE64_AT, remap_behind);
 	memcpy(memory + page - 3, "\x0f\x01\xcb", 3);
 	PUT(page, behind);
@@ -434,8 +428,7 @@ static void test_clac_without_smap(void **state)
 	struct stop s;
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	set_cr4(0, CR4_SMAP);
 	PUT(CODE64_AT, clac_calls);
 	PUT(f, fnop_ret);
@@ -451,8 +444,7 @@ static void test_smap_changes(void **state)
 	struct kvm_regs r = { .rcx = 3, .rsi = USER, .rdi = DATA };
 
 	(void)state;
-	if (variant->access == ACCESS_USER)
-		return;
+	kernel_only();
 	map_user();
 	PUT(CODE64_AT, ac_in_turn);
 	for (int i = 0; i < 6; i++) {
