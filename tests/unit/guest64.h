@@ -231,7 +231,7 @@ static inline struct stop go_on64(void)
 	return s;
 }
 
-/* Runs from r, at the variant's privilege level. */
+/* Runs from r, at the variant's privilege level. What was known of pages is forgotten. */
 static inline struct stop go64(struct kvm_regs r)
 {
 	int user = variant->access == ACCESS_USER;
