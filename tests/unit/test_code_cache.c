@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "api.h"
+#include "guest64.h"
 
 #define SIZE (16ul << 20)
 #define CODE (2ul << 20)
@@ -150,8 +150,6 @@ static void end(void)
 
 static void add_cpu(struct cpu *c, int id)
 {
-	struct kvm_segment code = { .limit = ~0u, .selector = 8, .type = 11, .present = 1,
-				    .s = 1, .l = 1, .g = 1 };
 	struct kvm_sregs s;
 
 	c->fd = anykvm_ioctl(vm_fd, KVM_CREATE_VCPU, id);
@@ -162,11 +160,7 @@ static void add_cpu(struct cpu *c, int id)
 	cpu_fd = c->fd;
 	set_supported_cpuid();
 	assert_int_equal(anykvm_ioctl(c->fd, KVM_GET_SREGS, &s), 0);
-	s.cr0 = 0x80000001;
-	s.cr3 = 0x1000;
-	s.cr4 = 0x20;
-	s.efer = 0x500;
-	s.cs = code;
+	long_mode(&s, 0x1000);
 	assert_int_equal(anykvm_ioctl(c->fd, KVM_SET_SREGS, &s), 0);
 }
 

@@ -300,7 +300,7 @@ static void by_jump_cache(struct xl *x, s64 gpa32, bool flags_saved)
 
 bool x_far_link(struct soft_vm *s, struct exit_link *l)
 {
-	struct xl *x = begin_apart(s, l->from->mode);
+	struct xl *x = begin_apart(s, l->mode);	/* not its block's behind STAC and CLAC */
 	u8 *code;
 
 	by_jump_cache(x, (s32)l->gpa32, l->at != FLAGS_HOST);

@@ -124,6 +124,7 @@ static void change_mode(struct xl *x, u32 mode)
 void x_ac(struct xl *x, struct xinsn *xi, void (*emulate)(struct xl *x, struct xinsn *xi))
 {
 	u32 old = x->mode, mode = (x->mode ^ (MMU_SMAP ^ MMU_KERNEL) << MODE_MMU_SHIFT) & ~MODE_PLAIN;
+	s64 behind = x->gpa32 + xi->off + xi->zi.length;
 	u8 *smap = NULL, *known;
 
 	x_flags_to_mem(x);
@@ -138,9 +139,13 @@ void x_ac(struct xl *x, struct xinsn *xi, void (*emulate)(struct xl *x, struct x
 	if (smap)
 		e_aim(smap, x->p);
 	emulate(x, xi);
+	if (smap) {		/* without SMAP, and AC was clear: nothing has changed */
+		x_goto(x, behind);
+		x->fs = FLAGS_MEM;
+	}
 	e_aim(known, x->p);
 	change_mode(x, mode);
 	x->mode = mode;
-	x_goto(x, x->gpa32 + xi->off + xi->zi.length);
+	x_goto(x, behind);
 	x->mode = old;
 }
