@@ -12,6 +12,7 @@
 #define CALLER 0x30000ul		/* pages that take each other's place */
 #define CALLER2 0x31000ul
 #define DATA 0x40000ul
+#define ELSEWHERE 0x60000ul		/* memory of pages that are not mapped as they are */
 
 /* So far away that a CALL is taken for one that returns. */
 #define APART ".skip	40, 0xcc\n"
@@ -81,6 +82,39 @@ static void test_mutual(void **state)
 		assert_int_equal(r.rax, n - 1);
 		assert_int_equal(r.rbx, 7 * (n - 1) / 2);
 	}
+}
+
+/*
+ * The same where each page lies elsewhere in memory, at other distances: behind
+ * the calls addresses relative to RIP must be right, R10 is their sum.
+ */
+CODE64(apart_g,
+	"dec	%rcx\n\t"
+	"jz	1f\n\t"
+	"call	*%r9\n"
+	"lea	(%rip), %rdi\n\t"
+	"add	%rdi, %r10\n\t"
+	"1: ret\n\t");
+
+static void test_apart(void **state)
+{
+	const uint64_t n = 6000;
+	uint64_t lea = 0;
+	struct kvm_regs r;
+
+	(void)state;
+	for (const unsigned char *p = apart_g; p < apart_g_end && !lea; p++)
+		if (p[0] == 0x48 && p[1] == 0x8d && p[2] == 0x3d)
+			lea = (uint64_t)(p + 7 - apart_g);
+	PUT(F, mutual_f);
+	map64(G, ELSEWHERE + 0x1000, PTE_BASE | user_bit());
+	map64(H, ELSEWHERE, PTE_BASE | user_bit());
+	PUT(ELSEWHERE + 0x1000, apart_g);
+	PUT(ELSEWHERE, mutual_g);
+	put64(DATA, G);
+	r = good64((struct kvm_regs){ .rcx = n, .r8 = G, .r9 = H, .rsi = DATA });
+	assert_int_equal(r.rax, n / 2 - (n % 2 == 0));
+	assert_int_equal(r.r10, (n / 2) * (G + lea));
 }
 
 /* Calls to a depth of 50 that are left by one jump, over and over, under a call that returns. */
@@ -299,12 +333,14 @@ static void test_ret_imm(void **state)
 
 /* Flags from before CALL and RET are there behind them. */
 CODE64(flags,
-	"1: cmp	%rdx, %rcx\n\t"
+	"1: push	%rdx\n\t"
+	"cmp	%rdx, %rcx\n\t"
 	"call	2f\n\t"
 	"setb	%al\n\t"
 	"seto	%ah\n\t"
 	"add	%al, %bl\n\t"
 	"add	%ah, %bh\n\t"
+	"pop	%rdx\n\t"
 	"dec	%ecx\n\t"
 	"jnz	1b\n\t"
 	END_TEXT
@@ -329,7 +365,7 @@ static void test_flags(void **state)
 
 /* --- page ends, and address 0 -------------------------------------------------------- */
 
-/* A CALL whose last byte is that many bytes behind its page. */
+/* A CALL whose last byte is that many bytes behind its page; the next lies elsewhere. */
 static void call_at_end(uint64_t over)
 {
 	static const unsigned char behind[] = {
@@ -345,6 +381,9 @@ static void call_at_end(uint64_t over)
 	memory[call] = 0xe8;
 	memcpy(memory + call + 1, &by, 4);
 	memcpy(memory + call + 5, behind, sizeof(behind));
+	map64(G, ELSEWHERE, PTE_BASE | user_bit());
+	memcpy(memory + ELSEWHERE, memory + G, 64);
+	memset(memory + G, 0xcc, 64);
 }
 
 CODE64(end_callee, "inc	%rbx\n\tret\n\t");
@@ -632,6 +671,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test64(test_deep),
 		test64(test_mutual),
+		test64(test_apart),
 		test64(test_unwinding),
 		test64(test_switching),
 		test64(test_changed),
