@@ -638,6 +638,68 @@ static void test_unmapped(void **state)
 	}
 }
 
+/*
+ * Between each call and its return runs more code than a small cache holds, so
+ * that the translations of all callers are gone when the calls come back.
+ */
+#define CHAIN 0x64000ul
+#define STRIDE 32ul
+#define BLOCKS ((MEMORY - CHAIN) / STRIDE)
+
+CODE64(over_chain,
+	"call	*%r8\n\t"
+	END_TEXT
+	APART
+	"1: call	*%r9\n\t"
+	"dec	%ecx\n\t"
+	"jz	2f\n\t"
+	"call	1b\n\t"
+	"call	*%r9\n\t"
+	"inc	%rbx\n\t"
+	"2: ret\n\t");
+
+/*
+ * Blocks on other pages than the one before: inc rax, three reads (which make
+ * them large) and a jump; the last returns.
+ */
+static void make_chain(void)
+{
+	static const unsigned char body[] = {
+		0x48, 0xff, 0xc0,		/* inc rax */
+		0x48, 0x8b, 0x16,		/* mov rdx, [rsi] */
+		0x48, 0x8b, 0x17,		/* mov rdx, [rdi] */
+		0x49, 0x8b, 0x12,		/* mov rdx, [r10] */
+		0xe9,
+	};
+
+	for (uint64_t i = 0; i < BLOCKS; i++) {
+		uint64_t at = CHAIN + STRIDE * (i * 7919 % BLOCKS), end = at + sizeof(body);
+		uint64_t to = CHAIN + STRIDE * ((i + 1) * 7919 % BLOCKS);
+		uint32_t by = (uint32_t)(to - (end + 4));
+
+		memcpy(memory + at, body, sizeof(body));
+		memcpy(memory + end, &by, 4);
+		if (i + 1 == BLOCKS)
+			memory[end - 1] = 0xc3;
+	}
+}
+
+static void test_evicted(void **state)
+{
+	const uint64_t depth = 3, chains = 2 * depth - 1;
+	struct kvm_regs r;
+
+	(void)state;
+	PUT(F, over_chain);
+	make_chain();
+	r = good64((struct kvm_regs){ .rcx = depth, .r8 = F + 3 + 2 + 40, .r9 = CHAIN, .rsi = DATA,
+				      .rdi = DATA, .r10 = DATA });
+	assert_int_equal(r.rax, chains * BLOCKS);
+	assert_int_equal(r.rbx, depth - 1);
+	if (strstr(variant->switches, "code-cache"))	/* each chain has filled its 16 regions */
+		assert_true(counter(cpu_fd, "evictions") > 16 * chains);
+}
+
 /* An interrupt's handler between a call and its return, which calls and returns itself. */
 CODE64(interrupted, "1: call	2f\n\tinc	%rax\n\tdec	%ecx\n\tjnz	1b\n\t" END_TEXT APART
 	"2: int3\n\tinc	%rbx\n\tret\n\t");
@@ -663,6 +725,7 @@ int main(void)
 		{ "kernel", ACCESS_KERNEL, "" },
 		{ "smap", ACCESS_SMAP, "" },
 		{ "user", ACCESS_USER, "" },
+		{ "user code-cache=4M", ACCESS_USER, "code-cache=4M" },
 		{ "kernel no-returns", ACCESS_KERNEL, "no-returns" },
 		{ "user no-returns", ACCESS_USER, "no-returns" },
 		{ "smap no-links no-inner", ACCESS_SMAP, "no-links,no-inner" },
@@ -690,6 +753,7 @@ int main(void)
 		test64(test_pcid),
 		test64(test_unmapped),
 		test64(test_interrupted),
+		test64(test_evicted),
 	};
 
 	return RUN_VARIANTS(variants, tests);
