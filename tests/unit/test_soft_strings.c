@@ -62,7 +62,11 @@ static uint64_t gpa_of(uint64_t linear)
  * What comes before each operation: the TLB gets to know the pages at R9 and R12, for
  * reading, and at R14. Without that they would all be C's.
  */
-CODE64(touch, "mov	(%r9), %r13b\n\tmov	(%r12), %r13b\n\tmov	(%r14), %r13b\n\tmov	%r13b, (%r14)\n\t");
+CODE64(touch,
+	"mov	(%r9), %r13b\n\t"
+	"mov	(%r12), %r13b\n\t"
+	"mov	(%r14), %r13b\n\t"
+	"mov	%r13b, (%r14)\n\t");
 
 /* Each operation has an address of its own. */
 static uint64_t start_of(size_t op)
