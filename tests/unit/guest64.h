@@ -259,6 +259,30 @@ static inline struct kvm_regs good64(struct kvm_regs r)
 	return s.r;
 }
 
+/* A statistic of a VM or vCPU. */
+static inline uint64_t counter(int from, const char *name)
+{
+	int fd = anykvm_ioctl(from, KVM_GET_STATS_FD, 0);
+	unsigned char *all = calloc(1, 1 << 18);
+	struct kvm_stats_header h;
+	uint64_t v = ~0ull;
+
+	assert_non_null(all);
+	assert_true(fd >= 0 && pread(fd, all, 1 << 18, 0) > 0);
+	memcpy(&h, all, sizeof(h));
+	for (uint32_t i = 0; i < h.num_desc; i++) {
+		struct kvm_stats_desc *d = (void *)(all + h.desc_offset +
+						    i * (sizeof(*d) + h.name_size));
+
+		if (!strcmp(d->name, name))
+			memcpy(&v, all + h.data_offset + d->offset, sizeof(v));
+	}
+	close(fd);
+	free(all);
+	assert_true(v != ~0ull);
+	return v;
+}
+
 /* For what programs at CPL 3 cannot do. */
 static inline void kernel_only(void)
 {

@@ -12,6 +12,7 @@
 #define CALLER 0x30000ul		/* pages that take each other's place */
 #define CALLER2 0x31000ul
 #define DATA 0x40000ul
+#define ELSEWHERE 0x60000ul		/* memory of pages that are not mapped as they are */
 
 /* So far away that a CALL is taken for one that returns. */
 #define APART ".skip	40, 0xcc\n"
@@ -81,6 +82,39 @@ static void test_mutual(void **state)
 		assert_int_equal(r.rax, n - 1);
 		assert_int_equal(r.rbx, 7 * (n - 1) / 2);
 	}
+}
+
+/*
+ * The same where each page lies elsewhere in memory, at other distances: behind
+ * the calls addresses relative to RIP must be right, R10 is their sum.
+ */
+CODE64(apart_g,
+	"dec	%rcx\n\t"
+	"jz	1f\n\t"
+	"call	*%r9\n"
+	"lea	(%rip), %rdi\n\t"
+	"add	%rdi, %r10\n\t"
+	"1: ret\n\t");
+
+static void test_apart(void **state)
+{
+	const uint64_t n = 6000;
+	uint64_t lea = 0;
+	struct kvm_regs r;
+
+	(void)state;
+	for (const unsigned char *p = apart_g; p < apart_g_end && !lea; p++)
+		if (p[0] == 0x48 && p[1] == 0x8d && p[2] == 0x3d)
+			lea = (uint64_t)(p + 7 - apart_g);
+	PUT(F, mutual_f);
+	map64(G, ELSEWHERE + 0x1000, PTE_BASE | user_bit());
+	map64(H, ELSEWHERE, PTE_BASE | user_bit());
+	PUT(ELSEWHERE + 0x1000, apart_g);
+	PUT(ELSEWHERE, mutual_g);
+	put64(DATA, G);
+	r = good64((struct kvm_regs){ .rcx = n, .r8 = G, .r9 = H, .rsi = DATA });
+	assert_int_equal(r.rax, n / 2 - (n % 2 == 0));
+	assert_int_equal(r.r10, (n / 2) * (G + lea));
 }
 
 /* Calls to a depth of 50 that are left by one jump, over and over, under a call that returns. */
@@ -299,12 +333,14 @@ static void test_ret_imm(void **state)
 
 /* Flags from before CALL and RET are there behind them. */
 CODE64(flags,
-	"1: cmp	%rdx, %rcx\n\t"
+	"1: push	%rdx\n\t"
+	"cmp	%rdx, %rcx\n\t"
 	"call	2f\n\t"
 	"setb	%al\n\t"
 	"seto	%ah\n\t"
 	"add	%al, %bl\n\t"
 	"add	%ah, %bh\n\t"
+	"pop	%rdx\n\t"
 	"dec	%ecx\n\t"
 	"jnz	1b\n\t"
 	END_TEXT
@@ -329,7 +365,7 @@ static void test_flags(void **state)
 
 /* --- page ends, and address 0 -------------------------------------------------------- */
 
-/* A CALL whose last byte is that many bytes behind its page. */
+/* A CALL whose last byte is that many bytes behind its page; the next lies elsewhere. */
 static void call_at_end(uint64_t over)
 {
 	static const unsigned char behind[] = {
@@ -345,6 +381,9 @@ static void call_at_end(uint64_t over)
 	memory[call] = 0xe8;
 	memcpy(memory + call + 1, &by, 4);
 	memcpy(memory + call + 5, behind, sizeof(behind));
+	map64(G, ELSEWHERE, PTE_BASE | user_bit());
+	memcpy(memory + ELSEWHERE, memory + G, 64);
+	memset(memory + G, 0xcc, 64);
 }
 
 CODE64(end_callee, "inc	%rbx\n\tret\n\t");
@@ -599,6 +638,68 @@ static void test_unmapped(void **state)
 	}
 }
 
+/*
+ * Between each call and its return runs more code than a small cache holds, so
+ * that the translations of all callers are gone when the calls come back.
+ */
+#define CHAIN 0x64000ul
+#define STRIDE 32ul
+#define BLOCKS ((MEMORY - CHAIN) / STRIDE)
+
+CODE64(over_chain,
+	"call	*%r8\n\t"
+	END_TEXT
+	APART
+	"1: call	*%r9\n\t"
+	"dec	%ecx\n\t"
+	"jz	2f\n\t"
+	"call	1b\n\t"
+	"call	*%r9\n\t"
+	"inc	%rbx\n\t"
+	"2: ret\n\t");
+
+/*
+ * Blocks on other pages than the one before: inc rax, three reads (which make
+ * them large) and a jump; the last returns.
+ */
+static void make_chain(void)
+{
+	static const unsigned char body[] = {
+		0x48, 0xff, 0xc0,		/* inc rax */
+		0x48, 0x8b, 0x16,		/* mov rdx, [rsi] */
+		0x48, 0x8b, 0x17,		/* mov rdx, [rdi] */
+		0x49, 0x8b, 0x12,		/* mov rdx, [r10] */
+		0xe9,
+	};
+
+	for (uint64_t i = 0; i < BLOCKS; i++) {
+		uint64_t at = CHAIN + STRIDE * (i * 7919 % BLOCKS), end = at + sizeof(body);
+		uint64_t to = CHAIN + STRIDE * ((i + 1) * 7919 % BLOCKS);
+		uint32_t by = (uint32_t)(to - (end + 4));
+
+		memcpy(memory + at, body, sizeof(body));
+		memcpy(memory + end, &by, 4);
+		if (i + 1 == BLOCKS)
+			memory[end - 1] = 0xc3;
+	}
+}
+
+static void test_evicted(void **state)
+{
+	const uint64_t depth = 3, chains = 2 * depth - 1;
+	struct kvm_regs r;
+
+	(void)state;
+	PUT(F, over_chain);
+	make_chain();
+	r = good64((struct kvm_regs){ .rcx = depth, .r8 = F + 3 + 2 + 40, .r9 = CHAIN, .rsi = DATA,
+				      .rdi = DATA, .r10 = DATA });
+	assert_int_equal(r.rax, chains * BLOCKS);
+	assert_int_equal(r.rbx, depth - 1);
+	if (strstr(variant->switches, "code-cache"))	/* each chain has filled its 16 regions */
+		assert_true(counter(cpu_fd, "evictions") > 16 * chains);
+}
+
 /* An interrupt's handler between a call and its return, which calls and returns itself. */
 CODE64(interrupted, "1: call	2f\n\tinc	%rax\n\tdec	%ecx\n\tjnz	1b\n\t" END_TEXT APART
 	"2: int3\n\tinc	%rbx\n\tret\n\t");
@@ -624,6 +725,7 @@ int main(void)
 		{ "kernel", ACCESS_KERNEL, "" },
 		{ "smap", ACCESS_SMAP, "" },
 		{ "user", ACCESS_USER, "" },
+		{ "user code-cache=4M", ACCESS_USER, "code-cache=4M" },
 		{ "kernel no-returns", ACCESS_KERNEL, "no-returns" },
 		{ "user no-returns", ACCESS_USER, "no-returns" },
 		{ "smap no-links no-inner", ACCESS_SMAP, "no-links,no-inner" },
@@ -632,6 +734,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test64(test_deep),
 		test64(test_mutual),
+		test64(test_apart),
 		test64(test_unwinding),
 		test64(test_switching),
 		test64(test_changed),
@@ -650,6 +753,7 @@ int main(void)
 		test64(test_pcid),
 		test64(test_unmapped),
 		test64(test_interrupted),
+		test64(test_evicted),
 	};
 
 	return RUN_VARIANTS(variants, tests);

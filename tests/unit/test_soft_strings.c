@@ -59,10 +59,14 @@ static uint64_t gpa_of(uint64_t linear)
 }
 
 /*
- * What comes before each operation: the TLB gets to know the pages at R12, for
+ * What comes before each operation: the TLB gets to know the pages at R9 and R12, for
  * reading, and at R14. Without that they would all be C's.
  */
-CODE64(touch, "mov	(%r12), %r13b\n\tmov	(%r14), %r13b\n\tmov	%r13b, (%r14)\n\t");
+CODE64(touch,
+	"mov	(%r9), %r13b\n\t"
+	"mov	(%r12), %r13b\n\t"
+	"mov	(%r14), %r13b\n\t"
+	"mov	%r13b, (%r14)\n\t");
 
 /* Each operation has an address of its own. */
 static uint64_t start_of(size_t op)
@@ -156,7 +160,7 @@ static void assert_regs(const struct kvm_regs *got, const struct kvm_regs *want)
 /* An address in a page that may be touched. */
 static uint64_t touchable(uint64_t linear)
 {
-	return (linear >= DATA && linear < READ_ONLY) || linear >= STACK_MEMORY ? linear : DATA;
+	return linear - DATA < READ_ONLY - DATA || linear - STACK_MEMORY < STACK_SIZE ? linear : DATA;
 }
 
 static struct kvm_regs start(size_t op, uint64_t si, uint64_t di, uint64_t cx, uint64_t flags)
@@ -167,13 +171,14 @@ static struct kvm_regs start(size_t op, uint64_t si, uint64_t di, uint64_t cx, u
 		.rip = start_of(op), .rax = 0x8877665544332211, .rbx = 0x3333, .rcx = cx,
 		.rdx = 0x4444444444, .rsi = ops[op].fs ? si - FS_BASE : si, .rdi = di,
 		.rbp = 0x5555555555555555, .r8 = 8, .r10 = ~10ull, .r11 = ~11ull, .r15 = ~15ull,
+		.r9 = touchable(ops[op].fs ? si - FS_BASE : si),	/* where it is not */
 		.r12 = touchable(si & mask), .r14 = touchable(di & mask), .rflags = flags,
 	};
 }
 
-static void check(size_t op, uint64_t si, uint64_t di, uint64_t cx, uint64_t flags)
+static void check_run(size_t op, struct kvm_regs r)
 {
-	struct kvm_regs r = start(op, si, di, cx, flags), want = model(&ops[op], r);
+	struct kvm_regs want = model(&ops[op], r);
 	struct stop s = go64(r);
 
 	if (s.vector != END || memcmp(memory + DATA, expected, ALL_BYTES))
@@ -181,7 +186,12 @@ static void check(size_t op, uint64_t si, uint64_t di, uint64_t cx, uint64_t fla
 			 ops[op].name, (long long)r.rsi, (long long)r.rdi, (long long)r.rcx,
 			 (long long)r.rflags, s.vector);
 	assert_regs(&s.r, &want);
-	assert_int_equal(s.rflags & RFLAGS_SEEN, flags);
+	assert_int_equal(s.rflags & RFLAGS_SEEN, r.rflags);
+}
+
+static void check(size_t op, uint64_t si, uint64_t di, uint64_t cx, uint64_t flags)
+{
+	check_run(op, start(op, si, di, cx, flags));
 }
 
 /* --- tests -------------------------------------------------------------------------- */
@@ -195,7 +205,8 @@ static uint64_t elements(size_t op, uint64_t bytes)
 static void test_sizes(void **state)
 {
 	static const uint64_t bytes[] = { 0, 8, 16, 24, 64, 504, 2048, 4080, 4088, 4096, 4104, 9000 };
-	static const uint64_t off[][2] = { { 0, 0 }, { 1, 0 }, { 0, 3 }, { 4088, 8 }, { 8, 4095 }, { 4091, 4090 } };
+	static const uint64_t off[][2] = { { 0, 0 }, { 1, 0 }, { 0, 3 }, { 4088, 8 }, { 8, 4095 },
+					   { 4091, 4090 } };
 
 	(void)state;
 	fill();
@@ -257,14 +268,21 @@ static void test_backwards(void **state)
 static void test_upper_halves(void **state)
 {
 	const uint64_t high = 0x1234567800000000;
+	struct kvm_regs r;
 
 	(void)state;
+	put64(TABLES + 0x1000 + 8 * 4, get64(TABLES + 0x1000));	/* at 4 GiB as at 0 */
 	fill();
 	for (size_t op = 0; op < OPS; op++) {
 		if (!ops[op].addr32)
 			continue;
 		check(op, DATA | high, (DATA + 0x4000) | high, 20 | high, 0);
 		check(op, DATA, DATA + 0x4000, 20 | high, 0);
+		/* The TLB knows them whole too. */
+		r = start(op, DATA | 1ull << 32, (DATA + 0x4000) | 1ull << 32, 20, 0);
+		r.r12 = r.rsi;
+		r.r14 = r.rdi;
+		check_run(op, r);
 	}
 }
 

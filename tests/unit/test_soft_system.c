@@ -438,6 +438,41 @@ static void test_clac_without_smap(void **state)
 	assert_int_equal(s.rip, f);
 }
 
+/* CR0 changes in one access mode: code of the other is of the old CR0. */
+CODE64(ac_context,
+	"1: .byte	0x0f, 0x01, 0xcb\n\t"	/* STAC or CLAC */
+	"call	*%rdx\n\t"
+	"acc_second: .byte	0x0f, 0x01, 0xca\n\t"
+	"call	*%rdx\n\t"
+	"xchg	%rbx, %rsi\n\t"
+	"mov	%rsi, %cr0\n\t"
+	"jmp	1b\n\t");
+extern const unsigned char acc_second[];
+
+static void test_ac_context(void **state)
+{
+	const uint64_t f = CODE64_AT + 0x1000, cr0 = get_sregs64().cr0;
+
+	(void)state;
+	kernel_only();
+	PUT(f, fnop_ret);
+	for (unsigned char i = 0; i < 2; i++) {
+		struct kvm_sregs sregs = get_sregs64();
+		struct stop s;
+
+		sregs.cr0 = cr0;
+		set_sregs64(&sregs);
+		PUT(CODE64_AT, ac_context);
+		memory[CODE64_AT + 2] = 0xca + i;
+		memory[CODE64_AT + (uint64_t)(acc_second - ac_context) + 2] = 0xcb - i;
+		s = go64((struct kvm_regs){ .rbx = cr0 | CR0_TS, .rdx = f });
+		assert_int_equal(s.vector, V_NM);
+		assert_int_equal(s.r.rax, 2);
+		assert_int_equal(s.rip, f);
+		assert_int_equal(s.rflags & FL_AC, i ? FL_AC : 0);
+	}
+}
+
 /* SMAP comes and goes under the same code; AC stays as it is. */
 static void test_smap_changes(void **state)
 {
@@ -478,6 +513,7 @@ int main(void)
 		test64(test_ac_straddles),
 		test64(test_ac_remapped),
 		test64(test_clac_without_smap),
+		test64(test_ac_context),
 		test64(test_smap_changes),
 	};
 
