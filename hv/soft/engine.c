@@ -252,20 +252,6 @@ static bool canonical(u64 a)
 	return (u64)((s64)(a << 16) >> 16) == a;
 }
 
-/* The code of a rip that the jump cache knows, 0: it does not. */
-static u64 known_code(const struct soft_cpu *c, u64 rip)
-{
-	int m = MODE_MMU(c->mode);
-
-	for (int way = 0; way < 2; way++) {
-		const struct jc_entry *j = &c->jc[m][way][jc_index(way, rip)];
-
-		if (j->rip == rip)
-			return j->code;
-	}
-	return 0;
-}
-
 /* May v go on in translated code at rip, or must the loop in soft_run look closer? */
 static bool stays_inside(struct vcpu *v)
 {
@@ -311,7 +297,7 @@ u64 soft_far_jump(struct vcpu *v, struct far_jump *f)
 	c->stats.exits[SOFT_FAR]++;
 	v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
 	soft_far_link(v, f);
-	return stays_inside(v) ? known_code(c, v->rip) : 0;
+	return stays_inside(v) ? soft_jc_known(c, v->rip) : 0;
 }
 
 /*
@@ -341,7 +327,7 @@ u64 soft_helper(struct vcpu *v, struct helper_call *h)
 	if (e == EMU_JUMP) {
 		instruction_done(v);
 		if (stays_inside(v))
-			code = known_code(c, v->rip);
+			code = soft_jc_known(c, v->rip);
 	}
 	return code ? code : HELPER_LEAVES;
 }

@@ -143,18 +143,6 @@ static void lead(struct soft_cpu *c, const struct far_jump *f, u8 *code, u8 regi
 	c->far_to[f->slot] = region;
 }
 
-/* Where rip's code is by the jump cache, NULL: it does not know. */
-static const u8 *known(const struct soft_cpu *c, u64 rip)
-{
-	for (int way = 0; way < 2; way++) {
-		const struct jc_entry *e = &c->jc[MODE_MMU(c->mode)][way][jc_index(way, rip)];
-
-		if (e->rip == rip)
-			return (const u8 *)(uintptr_t)e->code;
-	}
-	return NULL;
-}
-
 /* f leads to that code already, for another vCPU or in another address space. */
 static bool lead_as_before(struct vcpu *v, struct far_jump *f)
 {
@@ -162,7 +150,7 @@ static bool lead_as_before(struct vcpu *v, struct far_jump *f)
 	u64 to = __atomic_load_n(&f->to, __ATOMIC_ACQUIRE);
 	u8 *code = __atomic_load_n(&f->code, __ATOMIC_RELAXED), region = f->region;
 
-	if (!to || known(c, v->rip) != f->indirect ||
+	if (!to || soft_jc_known(c, v->rip) != (u64)(uintptr_t)f->indirect ||
 	    f->age != soft_vm(v->vm)->region[region].age)
 		return false;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);

@@ -389,6 +389,18 @@ static inline u32 *soft_ret_top(struct vcpu *v, int m)
 	return m < 2 ? &v->ret_top[m] : &v->ret_top_last;
 }
 
+/* The code of rip in the present mode that the jump cache knows, 0: it does not. */
+static inline u64 soft_jc_known(const struct soft_cpu *c, u64 rip)
+{
+	for (int way = 0; way < 2; way++) {
+		const struct jc_entry *e = &c->jc[MODE_MMU(c->mode)][way][jc_index(way, rip)];
+
+		if (e->rip == rip)
+			return e->code;
+	}
+	return 0;
+}
+
 static inline struct soft_vm *soft_vm(struct vm *vm)
 {
 	return vm->engine_data;
