@@ -269,7 +269,8 @@ void x_share_analyse(struct xl *x)
 	x->ngroups = 0;
 	for (u32 i = 0; i < x->n; i++)
 		x->x[i].share.group = x->x[i].stack.group = -1;
-	if (soft_switch.no_sharing || MODE_BITS(x->mode) != MODE_64 ||
+	/* One that reaches into the next page has no way to a translation without groups. */
+	if (soft_switch.no_sharing || MODE_BITS(x->mode) != MODE_64 || x->max == 1 ||
 	    (x->mode & (MODE_ALIGN | MODE_ONE | MODE_BOUNCE | MODE_PLAIN)))
 		return;
 	for (u32 i = 0; i < x->n; i++) {
@@ -282,7 +283,8 @@ void x_share_analyse(struct xl *x)
 			note_jump(&a, i);
 		if (xi->kind == K_JCC || xi->kind == K_LOOP)
 			a.last_jump = (s32)i;
-		if (xi->kind == K_HELPER) {	/* C code may change any translation */
+		/* C code may change any translation; the other is no PAUSE, as Zydis has it */
+		if (xi->kind == K_HELPER || xi->kind == K_XCHG_R8) {
 			for (u32 g = 0; g < x->ngroups; g++)
 				x->groups[g].open = false;
 			for (int r = 0; r < 16; r++)
