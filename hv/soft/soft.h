@@ -249,7 +249,7 @@ struct soft_cpu {
 
 	/* what was filled since the last flush */
 	u32 tlb_filled[MMU_COUNT][2][2], jc_filled[MMU_COUNT][2];
-	u16 tlb_list[MMU_COUNT][2][2][TLB_ENTRIES];	/* by way, and by whether it is global */
+	u32 tlb_list[MMU_COUNT][2][2][TLB_ENTRIES];	/* by way, and by whether it is global */
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	u32 far_filled[MMU_COUNT];

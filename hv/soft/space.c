@@ -38,7 +38,7 @@ struct space {
 		struct jc_entry e;
 	} jc[2][MAX_JC];
 	struct {
-		u16 k;
+		u32 k;
 		struct tlb_entry e;
 	} tlb[MMU_COUNT][2][MAX_TLB];
 	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 2 / 64];	/* of the lower half */
@@ -137,7 +137,7 @@ static void save_tlb(const struct soft_cpu *c, struct space *s, int m, int way)
 	u32 n = 0;
 
 	for (u32 i = 0; i < c->tlb_filled[m][way][0] && n < MAX_TLB; i++) {
-		u16 k = c->tlb_list[m][way][0][i];
+		u32 k = c->tlb_list[m][way][0][i];
 		struct tlb_entry e = soft_tlb_get(c, m, way, k);
 
 		if (e.rtag == soft_tlb_none(k) || e.gpa & TLB_GLOBAL)
@@ -211,7 +211,7 @@ static void load_sites(struct soft_cpu *c, const struct space *s, int m)
 static void load_tlb(struct soft_cpu *c, const struct space *s, int m, int way)
 {
 	for (u32 i = 0; i < s->tlb_count[m][way]; i++) {
-		u16 k = s->tlb[m][way][i].k;
+		u32 k = s->tlb[m][way][i].k;
 		const struct tlb_entry *e = &s->tlb[m][way][i].e;
 
 		if (soft_tlb_get(c, m, way, k).rtag != soft_tlb_none(k) ||

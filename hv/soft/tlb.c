@@ -435,7 +435,7 @@ static bool tlb_put(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_
 			tlb_flush(c, m, way, true);
 			*old = soft_tlb_get(c, m, way, i);
 		}
-		c->tlb_list[m][way][global][(*n)++] = (u16)i;
+		c->tlb_list[m][way][global][(*n)++] = i;
 	}
 	soft_tlb_set(c, m, way, i, e);
 	if (e->wtag != e->rtag)

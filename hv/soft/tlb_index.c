@@ -6,10 +6,9 @@
  */
 #include "soft.h"
 
-u32 soft_tlb_low = TLB_ENTRIES - 1, soft_tlb_high;
+u32 soft_tlb_low = TLB_ENTRIES / 2 - 1, soft_tlb_high;
 
 void soft_tlb_pick_halves(void)
 {
-	soft_tlb_low = TLB_ENTRIES / 2 - 1;
 	soft_tlb_high = TLB_ENTRIES / 2;
 }

@@ -30,10 +30,10 @@
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 16
+#define TLB_BITS 17
 /*
- * The entry of an address: its bits 12 to 26, and bit 45, which tells a program's
- * heap from its libraries and stack. Where PEXT is slow it is bits 12 to 27.
+ * The entry of an address: its bits 12 to 27, and bit 45, which tells a program's
+ * heap from its libraries and stack. Where PEXT is slow it is bits 12 to 27 alone.
  */
 #define TLB_HALF_BIT 45
 #define TLB_HALF_SHIFT (TLB_HALF_BIT - (TLB_BITS - 1))
