@@ -115,10 +115,11 @@ static const struct {
 
 long api_check_extension(u64 cap)
 {
+	u64 delay;
 	u32 i;
 
 	if (cap == KVM_CAP_STEAL_TIME)
-		return host_run_delay_ns() != 0;
+		return host_run_delay(&delay);
 	if (cap == KVM_CAP_NR_VCPUS)
 		return MIN(host_cpu_count(), (u32)VM_MAX_VCPUS);
 	for (i = 0; i < ARRAY_SIZE(caps); i++)

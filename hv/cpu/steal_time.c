@@ -52,7 +52,7 @@ static void account(struct vcpu *v)
 	u64 gpa = address(v), now = host_rdtsc(), waited, steal;
 	u32 version;
 
-	waited = host_run_delay_ns();
+	host_run_delay(&waited);
 	if (vm_read(v->vm, gpa + STEAL_OFFSET, &steal, sizeof(steal)) ||
 	    vm_read(v->vm, gpa + VERSION_OFFSET, &version, sizeof(version)))
 		return;

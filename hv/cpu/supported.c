@@ -325,6 +325,7 @@ static int add_range(struct list *l, u32 first, u32 last)
 static int add_hypervisor(struct list *l)
 {
 	struct kvm_cpuid_entry2 *e = add(l, HYPERVISOR_LEAF, 0);
+	u64 delay;
 
 	if (!e)
 		return -E2BIG;
@@ -341,7 +342,7 @@ static int add_hypervisor(struct list *l)
 		 B(KVM_FEATURE_PV_SEND_IPI) | B(KVM_FEATURE_POLL_CONTROL) |
 		 B(KVM_FEATURE_PV_SCHED_YIELD) | B(KVM_FEATURE_ASYNC_PF) |
 		 B(KVM_FEATURE_ASYNC_PF_VMEXIT) | B(KVM_FEATURE_ASYNC_PF_INT);
-	if (host_run_delay_ns())
+	if (host_run_delay(&delay))
 		e->eax |= B(KVM_FEATURE_STEAL_TIME);
 	return 0;
 }

@@ -218,8 +218,11 @@ int host_fd_identity(int fd, u64 *dev, u64 *ino);
 u32 host_getpid(void);
 /* Processors this process may run on. */
 u32 host_cpu_count(void);
-/* How long the calling thread was ready to run and had no processor, so far. */
-u64 host_run_delay_ns(void);
+/*
+ * How long the calling thread was ready to run and had no processor, so far, in
+ * nanoseconds; false (and 0) where the kernel does not say.
+ */
+bool host_run_delay(u64 *ns);
 /* Changes in a child made by fork. */
 u32 host_fork_count(void);
 /* In a child that was not made by the C library's fork. */

@@ -81,24 +81,39 @@ u32 host_cpu_count(void)
 	return (u32)CPU_COUNT(&set);
 }
 
-/* The second number of /proc/thread-self/schedstat; 0 where the kernel keeps none. */
-u64 host_run_delay_ns(void)
+/* Past the spaces at *i, a decimal number; 0 at the text's end. */
+static u64 next_number(const char *text, long n, long *i)
+{
+	u64 v = 0;
+
+	while (*i < n && text[*i] == ' ')
+		(*i)++;
+	for (; *i < n && text[*i] >= '0' && text[*i] <= '9'; (*i)++)
+		v = v * 10 + (u64)(text[*i] - '0');
+	return v;
+}
+
+/*
+ * /proc/thread-self/schedstat: nanoseconds run, nanoseconds waited, and how
+ * often it was run. A thread that asks has been run once at least, so a third
+ * number of 0 is a kernel that keeps none. The second is 0 in threads that
+ * never waited.
+ */
+bool host_run_delay(u64 *ns)
 {
 	int fd = (int)SYS4(SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat",
 			   O_RDONLY | O_CLOEXEC, 0);
 	char text[80];
-	u64 ns = 0;
-	long n, i;
+	long n, i = 0;
 
+	*ns = 0;
 	if (fd < 0)
-		return 0;
+		return false;
 	n = SYS3(SYS_read, fd, text, sizeof(text));
 	SYS1(SYS_close, fd);
-	for (i = 0; i < n && text[i] != ' '; i++)
-		;
-	for (i++; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-		ns = ns * 10 + (u64)(text[i] - '0');
-	return ns;
+	next_number(text, n, &i);
+	*ns = next_number(text, n, &i);
+	return next_number(text, n, &i) != 0;
 }
 
 static u32 forks;

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -345,6 +346,43 @@ static void test_files(void **state)
 	host_unmap(q, 2 * PAGE);
 }
 
+/* The third number of the kernel's own text is the count of times that it ran the thread. */
+static bool kernel_keeps_delays(void)
+{
+	unsigned long long ran, waited, times = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "re");
+
+	if (!f)
+		return false;
+	if (fscanf(f, "%llu %llu %llu", &ran, &waited, &times) != 3)
+		times = 0;
+	fclose(f);
+	return times != 0;
+}
+
+/* Whether the kernel tells it is the same in threads that never waited for a processor. */
+static void *ask_delay(void *told)
+{
+	u64 ns;
+
+	*(bool *)told = host_run_delay(&ns);
+	return NULL;
+}
+
+static void test_run_delay(void **state)
+{
+	bool told, kept = kernel_keeps_delays();
+	pthread_t t;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 500; i++) {
+		assert_int_equal(pthread_create(&t, NULL, ask_delay, &told), 0);
+		pthread_join(t, NULL);
+		assert_int_equal(told, kept);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_poller_descriptors),
 		cmocka_unit_test(test_poller_timers),
 		cmocka_unit_test(test_clocks),
+		cmocka_unit_test(test_run_delay),
 		cmocka_unit_test(test_files),
 	};
 
