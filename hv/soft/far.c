@@ -109,27 +109,42 @@ static u8 *new_way(struct vcpu *v, struct far_jump *f, const struct block *b)
 	return code || !soft_code_turn(v) ? code : x_far_way(s, f, b);
 }
 
+/* False: there is none, or it is being changed. */
+static bool last_way(const struct far_jump *f, struct far_way *way)
+{
+	u32 version = __atomic_load_n(&f->version, __ATOMIC_ACQUIRE);
+
+	*way = f->way;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return way->to && !(version & 1) &&
+	       __atomic_load_n(&f->version, __ATOMIC_RELAXED) == version;
+}
+
+/* Under the lock. */
+static void set_way(struct far_jump *f, const struct far_way *way)
+{
+	__atomic_store_n(&f->version, f->version + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	f->way = *way;
+	__atomic_store_n(&f->version, f->version + 1, __ATOMIC_RELEASE);
+}
+
 /* Where f leads to b; NULL: nowhere. */
 static u8 *way_to(struct vcpu *v, struct far_jump *f, const struct block *b)
 {
 	struct soft_vm *s = soft_vm(v->vm);
-	u8 *code;
+	struct far_way way;
 
-	if (__atomic_load_n(&f->to, __ATOMIC_ACQUIRE) == b->serial)
-		return f->code;
+	if (last_way(f, &way) && way.to == b->serial)
+		return way.code;
+	way = (struct far_way){ .to = b->serial, .indirect = b->indirect, .region = b->region };
 	soft_lock(s);
-	code = !b->dead && !s->full ? new_way(v, f, b) : NULL;
-	if (code) {
-		/* Who reads f without the lock sees a pair, or no block. */
-		__atomic_store_n(&f->to, 0, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&f->code, code, __ATOMIC_SEQ_CST);
-		f->indirect = b->indirect;
-		f->region = b->region;
-		f->age = s->region[b->region].age;
-		__atomic_store_n(&f->to, b->serial, __ATOMIC_RELEASE);
-	}
+	way.age = s->region[b->region].age;
+	way.code = !b->dead && !s->full ? new_way(v, f, b) : NULL;
+	if (way.code)
+		set_way(f, &way);
 	host_mutex_unlock(&s->lock);
-	return code;
+	return way.code;
 }
 
 static void lead(struct soft_cpu *c, const struct far_jump *f, u8 *code, u8 region)
@@ -144,19 +159,15 @@ static void lead(struct soft_cpu *c, const struct far_jump *f, u8 *code, u8 regi
 }
 
 /* f leads to that code already, for another vCPU or in another address space. */
-static bool lead_as_before(struct vcpu *v, struct far_jump *f)
+static bool lead_as_before(struct vcpu *v, const struct far_jump *f)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u64 to = __atomic_load_n(&f->to, __ATOMIC_ACQUIRE);
-	u8 *code = __atomic_load_n(&f->code, __ATOMIC_RELAXED), region = f->region;
+	struct far_way way;
 
-	if (!to || soft_jc_known(c, v->rip) != (u64)(uintptr_t)f->indirect ||
-	    f->age != soft_vm(v->vm)->region[region].age)
+	if (!last_way(f, &way) || soft_jc_known(c, v->rip) != (u64)(uintptr_t)way.indirect ||
+	    way.age != soft_vm(v->vm)->region[way.region].age)
 		return false;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&f->to, __ATOMIC_RELAXED) != to)
-		return false;
-	lead(c, f, code, region);
+	lead(c, f, way.code, way.region);
 	return true;
 }
 

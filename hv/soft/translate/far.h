@@ -8,6 +8,15 @@
 
 #include "../soft.h"
 
+/* Code that leads to a block, which is in region when that had been given up age times. */
+struct far_way {
+	u64 to;			/* the block's serial, 0: there is none yet */
+	u8 *code;
+	const u8 *indirect;	/* the block's */
+	u32 age;
+	u8 region;
+};
+
 struct far_jump {
 	s64 gpa32;		/* the target, by the jump's vcpu->code_delta */
 	u32 mode;		/* the target's */
@@ -15,11 +24,8 @@ struct far_jump {
 	enum flags_at at;	/* where the flags are */
 	bool back;		/* may close a loop: must poll */
 	u8 *stub;		/* executable: comes to soft_far_link() */
-	u64 to;			/* the serial of the block to which code leads, 0: none yet */
-	u8 *code;
-	const u8 *indirect;	/* that block's, in region, when it had been given up age times */
-	u32 age;
-	u8 region;
+	u32 version;		/* odd while way, which is read without the lock, changes */
+	struct far_way way;	/* the last one */
 };
 
 /* A slot of its own for f; false: there is none left. Under the lock, as what follows. */
