@@ -426,9 +426,7 @@ static void page_drop(struct vm *vm, struct code_page *cp)
 /* A vCPU inside keeps cp from being freed; others may look at it under the lock only. */
 static bool may_overlap(const struct code_page *cp, u32 off, u32 len)
 {
-	bool inside = soft_running && soft_cpu(soft_running)->in_code;
-
-	return cp && (!inside || overlaps(cp, off, len));
+	return cp && (!soft_running || overlaps(cp, off, len));
 }
 
 void soft_page_written(struct vm *vm, struct memslot *slot, u64 gpa, u32 len)

@@ -65,10 +65,11 @@ _Static_assert(SOFT_LINK == 5 && SOFT_REFETCH == 12 && SOFT_GROUP == 16 &&
 void soft_lock(struct soft_vm *s)
 {
 	struct soft_cpu *c = soft_running ? soft_cpu(soft_running) : NULL;
-	u32 inside = c ? __atomic_exchange_n(&c->in_code, 0, __ATOMIC_SEQ_CST) : 0;
 
+	if (c)
+		__atomic_store_n(&c->in_code, 0, __ATOMIC_SEQ_CST);
 	host_mutex_lock(&s->lock);
-	if (inside)	/* and not when an event is delivered from outside */
+	if (c)
 		__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -728,12 +729,9 @@ static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error
 	st->deliveries++;
 	if (vector >= 32)	/* a device may have written memory */
 		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
-	/* Pages of code that it looks at stay. */
-	__atomic_store_n(&soft_cpu(v)->in_run, 1, __ATOMIC_SEQ_CST);
-	soft_running = v;
+	go_in(v);	/* it may use the TLB, and look at pages of code */
 	e = emu_deliver(v, vector, soft_int, has_error, error);
-	soft_running = NULL;
-	__atomic_store_n(&soft_cpu(v)->in_run, 0, __ATOMIC_SEQ_CST);
+	go_out(v);
 	st->deliver_time += soft_clock() - start;
 	return e;
 }

@@ -93,6 +93,7 @@ static void test_two_targets(void **state)
 	void *bad;
 
 	(void)state;
+	kernel_only();
 	memcpy(memory + F, jump_away, sizeof(jump_away));
 	memcpy(memory + G, jump_back, sizeof(jump_back));
 	memcpy(memory + OTHER, jump_back, sizeof(jump_back));
@@ -108,15 +109,78 @@ static void test_two_targets(void **state)
 	assert_int_equal(c[1].r.rbx, rounds);
 }
 
+/* --- code in the way of an event's frame ----------------------------------------------- */
+
+#define SHARED 0x40000ul		/* the first's stack, with a function of the second's */
+#define FRAME (SHARED + 0x408)		/* where a frame of it ends */
+#define ALIAS 0xc00000ul		/* all of memory again */
+#define VECTOR 0x40u
+#define FL_IF 0x200ul
+#define FL_IOPL3 0x3000ul
+
+CODE64(stack_user, "push	$0\n\tadd	$8, %rsp\n\tout	%al, $0x10\n\t");
+CODE64(stack_handler, "out	%al, $0x11\n\t");
+CODE64(stack_caller, "1: call	*%rbx\n\tout	%al, $0x12\n\tjmp	1b\n\t");
+
+/* mov al, value; ret: as an address, one in the alias */
+static uint64_t function(unsigned char value)
+{
+	return 0xc300b0 | (uint64_t)value << 8;
+}
+
+/* The second's run, up to its OUT: AL. */
+static unsigned char run_second(void)
+{
+	assert_int_equal(anykvm_ioctl(cpu2_fd, KVM_RUN, 0), 0);
+	assert_int_equal(run2->exit_reason, KVM_EXIT_IO);
+	assert_int_equal(run2->io.port, 0x12);
+	return *((unsigned char *)run2 + run2->io.data_offset);
+}
+
+/*
+ * The first vCPU knows the page as one to write to, and leaves KVM_RUN. Then the
+ * page becomes the second's code, which an interrupt of the first overwrites before
+ * translated code runs again there: the RIP that it pushes is the function anew.
+ */
+static void test_frame_over_code(void **state)
+{
+	uint64_t selector = variant->access == ACCESS_USER ? 0x23 : 8;
+	uint64_t start = function(2) - (uint64_t)(stack_user_end - stack_user);
+	struct kvm_regs r = { .rip = start, .rsp = FRAME + 40, .rflags = FL_IOPL3 | FL_IF | 2 };
+
+	(void)state;
+	put64(TABLES + 0x2000 + 8 * (ALIAS >> 21), PTE_BASE | PTE_LARGE | user_bit());
+	PUT(start - ALIAS, stack_user);
+	PUT(F, stack_handler);
+	PUT(G, stack_caller);
+	put64(IDT + 16 * VECTOR, (F & 0xffff) | selector << 16 | 0xee00ull << 32 | F >> 16 << 48);
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_SET_REGS, &r), 0);
+	run_to_out(0x10);
+
+	put64(FRAME, function(1));
+	r = (struct kvm_regs){ .rip = G, .rsp = STACK2, .rbx = FRAME, .rflags = FL_IOPL3 | 2 };
+	assert_int_equal(anykvm_ioctl(cpu2_fd, KVM_SET_REGS, &r), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_second(), 1);
+
+	assert_int_equal(interrupt(VECTOR), 0);
+	run_to_out(0x11);
+	assert_int_equal(get64(FRAME), function(2));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_second(), 2);
+}
+
 #define two64(f) cmocka_unit_test_setup_teardown(f, setup_two, teardown_two)
 
 int main(void)
 {
 	static const struct variant variants[] = {
 		{ "kernel", ACCESS_KERNEL, "" },
+		{ "user", ACCESS_USER, "" },
 	};
 	const struct CMUnitTest tests[] = {
 		two64(test_two_targets),
+		two64(test_frame_over_code),
 	};
 
 	return RUN_VARIANTS(variants, tests);
