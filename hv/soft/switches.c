@@ -36,27 +36,29 @@ void soft_switches_init(void)
 	host_options_known(names);
 }
 
-/* Digits, and K, M or G perhaps. */
-static bool parse_size(const char *p, u64 *size)
+/* Digits, and K, M or G perhaps; false where it is more than max, too. */
+static bool parse_size(const char *p, u64 max, u64 *size)
 {
+	u32 shift = 0;
 	u64 n = 0;
 
 	if (*p < '0' || *p > '9')
 		return false;
-	for (; *p >= '0' && *p <= '9'; p++) {
-		if (n >> 40)
-			return false;
+	for (; *p >= '0' && *p <= '9' && n <= max; p++)
 		n = n * 10 + (u64)(*p - '0');
-	}
 	switch (*p) {
-	case 'G': n <<= 10;	/* fallthrough */
-	case 'M': n <<= 10;	/* fallthrough */
-	case 'K': n <<= 10;
-		p++;
+	case 'G':
+		shift = 30;
+		break;
+	case 'M':
+		shift = 20;
+		break;
+	case 'K':
+		shift = 10;
 		break;
 	}
-	*size = n;
-	return !*p;
+	*size = n << shift;
+	return n <= max >> shift && !p[shift != 0];
 }
 
 bool soft_switch_size(const char *name, u64 min, u64 max, u64 *size)
@@ -66,7 +68,7 @@ bool soft_switch_size(const char *name, u64 min, u64 max, u64 *size)
 
 	if (!host_option_value(name, text, sizeof(text)))
 		return true;
-	if (!parse_size(text, &n) || n < min || n > max) {
+	if (!parse_size(text, max, &n) || n < min) {
 		host_log("ANYKVM_SOFT: %s takes a size from %lluM to %lluM, not '%s'", name,
 			 (unsigned long long)min >> 20, (unsigned long long)max >> 20, text);
 		return false;

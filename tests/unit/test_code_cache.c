@@ -218,9 +218,11 @@ static void test_environment(void **state)
 {
 	static const char *const bad[] = { "code-cache=3M", "code-cache=1025M", "code-cache=",
 					   "code-cache=8MM", "code-cache=-8M", "no-far,code-cache=x",
-					   "code-cache=99999999999999999999M" };
-	static const char *const good[] = { "code-cache=4M", "no-far,code-cache=1G", "code-cache=8388608",
-					    "code-cache=5000K,no-far" };
+					   "code-cache=99999999999999999999M",
+					   "code-cache=17179869185G", "code-cache=8M8" };
+	static const char *const good[] = { "code-cache=4M", "no-far,code-cache=1G",
+					    "code-cache=8388608", "code-cache=5000K,no-far",
+					    "code-cache=1073741824" };
 	int fd;
 
 	(void)state;
