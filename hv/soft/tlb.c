@@ -299,7 +299,7 @@ static void flush(struct vcpu *v, bool keep_global)
 		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
 			soft_jc_flush(c, m);
-		*soft_ret_top(v, m) = 0;
+		*soft_ret_top(v, m) = 0;	/* calls from pages that are not in it: STAC */
 	}
 	itlb_flush(c, keep_global);
 	if (!keep_global) {
@@ -384,7 +384,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 				tlb_clear(c, m, way, i);
 		}
 		sites_drop_page(c, m, linear & PAGE_MASK);
-		*soft_ret_top(v, m) = 0;	/* its page may be that of a call */
+		*soft_ret_top(v, m) = 0;	/* as in flush() */
 		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
 			c->refetch = true;

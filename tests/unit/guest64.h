@@ -35,6 +35,7 @@
 #define PTE_W 2ul
 #define PTE_U 4ul
 #define PTE_LARGE 0x80ul
+#define PTE_G 0x100ul
 #define PTE_BASE (PTE_P | PTE_W)
 
 #define CR4_PAE 0x20u

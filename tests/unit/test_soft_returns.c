@@ -548,6 +548,19 @@ CODE64(remap_invlpg, "xchg	%rsi, %rbx\n\tmov	%rsi, (%rdi)\n\tinvlpg	(%rdx)\n\tre
 CODE64(remap_cr3, "xchg	%rsi, %rbx\n\tmov	%rsi, %cr3\n\tret\n\t");
 CODE64(remap_deep, "call	*%r9\n\tinc	%r10\n\tret\n\t");
 
+/*
+ * Both pages of callers have been returned to, and what lies behind the call has
+ * been reached from there: else it would be looked up once more, and found.
+ */
+static void warm_up(void)
+{
+	memory[F] = 0xc3;
+	for (int i = 0; i < 2; i++) {
+		map64(CALLER, i ? CALLER : CALLER2, PTE_BASE);
+		good64((struct kvm_regs){ .rip = CALLER, .rcx = 10, .r8 = F, .r9 = F });
+	}
+}
+
 static void put_remapped(void)
 {
 	PUT(CALLER, remapped);
@@ -555,6 +568,7 @@ static void put_remapped(void)
 	memory[CALLER2 + 6] = 100;
 	assert_int_equal(memory[CALLER + 6], 1);
 	PUT(H, remap_deep);
+	warm_up();
 }
 
 /* From the second on each call comes back to the other page. */
@@ -611,6 +625,63 @@ static void test_pcid(void **state)
 	check_remapped((struct kvm_regs){ .r8 = G, .rsi = TABLES | 1, .rbx = TABLES2 | 2 });
 	check_remapped((struct kvm_regs){ .r8 = G, .rsi = TABLES | 1 | 1ull << 63,
 					  .rbx = TABLES2 | 2 | 1ull << 63 });
+}
+
+/*
+ * As above, by a call behind STAC, which goes on in line: what R9 does before makes
+ * the jump cache of that access mode forget the caller's page, and does not ask it.
+ */
+CODE64(remapped_ac,
+	"1: call	*%r9\n\t"
+	"stac\n\t"
+	"call	*%r8\n\t"
+	"ra_add: add	$1, %rax\n\t"
+	"clac\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+extern const unsigned char ra_add[];
+CODE64(just_invlpg, "invlpg	(%rdx)\n\tret\n\t");
+CODE64(just_cr3, "mov	%cr3, %r11\n\tmov	%r11, %cr3\n\tret\n\t");
+
+static void check_remapped_ac(struct kvm_regs r)
+{
+	PUT(CALLER, remapped_ac);
+	PUT(CALLER2, remapped_ac);
+	memory[CALLER2 + (uint64_t)(ra_add - remapped_ac) + 3] = 100;
+	warm_up();
+	r.rip = CALLER;
+	r.rcx = 41;
+	r.r8 = G;
+	r.r9 = H;
+	assert_int_equal(good64(r).rax, 20 * 101 + 100);
+}
+
+static void test_invlpg_ac(void **state)
+{
+	(void)state;
+	kernel_only();
+	PUT(G, remap_invlpg);
+	PUT(H, just_invlpg);
+	check_remapped_ac((struct kvm_regs){ .rsi = CALLER | PTE_BASE, .rbx = CALLER2 | PTE_BASE,
+					     .rdi = pte_of(TABLES, CALLER), .rdx = CALLER });
+}
+
+/* What is called behind STAC is global, and so all that the jump cache knows there. */
+static void test_cr3_ac(void **state)
+{
+	struct kvm_sregs s = get_sregs64();
+
+	(void)state;
+	kernel_only();
+	PUT(G, remap_cr3);
+	PUT(H, just_cr3);
+	put64(pte_of(TABLES, G), G | PTE_BASE | PTE_G);
+	put64(pte_of(TABLES2, G), G | PTE_BASE | PTE_G);
+	put64(pte_of(TABLES2, CALLER), CALLER2 | PTE_BASE);
+	s.cr4 |= CR4_PGE;
+	set_sregs64(&s);
+	check_remapped_ac((struct kvm_regs){ .rsi = TABLES, .rbx = TABLES2 });
 }
 
 /* The caller's page is gone, or must not be run from, when the call is over. */
@@ -751,6 +822,8 @@ int main(void)
 		test64(test_invlpg),
 		test64(test_cr3),
 		test64(test_pcid),
+		test64(test_invlpg_ac),
+		test64(test_cr3_ac),
 		test64(test_unmapped),
 		test64(test_interrupted),
 		test64(test_evicted),

@@ -14,9 +14,10 @@
  *		jne	look it up in the jump cache; top--
  *		jmp	ret_stack.code[top--]
  *
- * The stack is emptied where the jump cache is: it holds no more than that could
- * know. Behind its addresses lies a page without memory; who calls too deep meets it
- * and starts at the bottom (fault.c). What calls never return from is taken off
+ * The stack is emptied where the jump cache is, and by every flush of the TLB: code
+ * behind STAC and CLAC that stay in line (system.c) calls from pages that the jump
+ * cache of their access mode was not asked for. Behind its addresses lies a page
+ * without memory; who calls too deep meets it and starts at the bottom (fault.c). What calls never return from is taken off
  * by returns that miss. Nothing is polled on the way, as no loop consists of
  * returns alone.
  */
