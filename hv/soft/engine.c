@@ -199,20 +199,17 @@ enum soft_exit soft_go_once(struct vcpu *v, const struct block *b)
 }
 
 /* Code for rip in the present mode: a block's indirect entry. */
-static u8 *code_for_rip(struct vcpu *v, struct block **found)
+static u8 *code_for_rip(struct vcpu *v)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	int m = MODE_MMU(c->mode);
-	struct jc_entry *j = &c->jc[m][0][jc_index(0, v->rip)];
+	u64 known = soft_jc_known(c, v->rip);
 	struct block *b;
 
-	*found = NULL;
-	if (j->rip == v->rip)
-		return (u8 *)(uintptr_t)j->code;
+	if (known)
+		return (u8 *)(uintptr_t)known;
 	b = soft_find(v, c->mode);
 	if (!b)
 		return NULL;
-	*found = b;
 	soft_jc_add(v, b);
 	return b->indirect;
 }
@@ -637,7 +634,6 @@ static void go_out(struct vcpu *v)
 static enum verdict once(struct vcpu *v, enum engine_exit *out)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	struct block *b;
 	u8 *code;
 
 	*out = ENGINE_REQUEST;
@@ -646,7 +642,7 @@ static enum verdict once(struct vcpu *v, enum engine_exit *out)
 	c->refetch = false;
 	if (unlikely(must_step(v)))
 		return step(v, out);
-	code = code_for_rip(v, &b);
+	code = code_for_rip(v);
 	if (!code)
 		return no_code(v, out);
 	return came_back(v, soft_go(v, code), out);

@@ -636,8 +636,6 @@ bool soft_stat_name(u32 i, char *name, enum engine_stat *kind);
 void soft_stat_values(struct vcpu *v, u64 *out);
 /* Counts a new block and names it for perf; v->rip is its start. */
 void soft_stats_block(struct vcpu *v, const struct block *b);
-/* The cache is empty: so are the names. */
-void soft_perf_reset(struct soft_vm *s);
 
 /* engine.c */
 /*

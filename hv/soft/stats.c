@@ -65,7 +65,6 @@ static const struct counter counters[] = {
 	TIME("time.evict", evict_time),
 };
 
-
 /* Mnemonics that a C function may emulate. */
 static u16 helpers[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 static u32 helper_count;
@@ -147,10 +146,4 @@ void soft_stats_block(struct vcpu *v, const struct block *b)
 	if (unlikely(soft_vm(v->vm)->perf_map))
 		host_perf_map_add(b->code, b->code_size, v->cpl ? "guest_user" : "guest_kernel",
 				  v->rip + soft_cpu(v)->cs_base);
-}
-
-void soft_perf_reset(struct soft_vm *s)
-{
-	if (s->perf_map)
-		host_perf_map_start();
 }
