@@ -14,8 +14,8 @@
  *
  * What leads to a block outlives it nowhere: links are listed with it; jump
  * caches, stacks of calls, slots of far jumps and address spaces that were put
- * aside are each vCPU's own; code apart from blocks is younger than both its ends, and regions
- * go in the order of their age.
+ * aside are each vCPU's own; code apart from blocks is younger than both its
+ * ends, and regions go in the order of their age.
  */
 #include <anykvm.h>
 #include <errno.h>
@@ -78,7 +78,7 @@ bool soft_code_room(const struct soft_vm *s)
 
 /* --- giving up a region ------------------------------------------------------------ */
 
-/* A vCPU that may still use what the mail is about. */
+/* v will not use what the mail about the region is about any more. */
 static bool has_passed(struct vcpu *v, u32 region)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -242,16 +242,13 @@ static void note_pause(struct vcpu *v, u64 start)
 
 void soft_code_step(struct vcpu *v)
 {
-	struct soft_vm *s = soft_vm(v->vm);
-	u64 start;
+	u64 start = host_rdtsc();
+	u32 done = 0;
 
-	if (s->drain == DRAIN_NONE && !s->thin && !many_dying(s) &&
-	    !s->region[(s->current + 1) % REGIONS].used)
-		return;
-	start = host_rdtsc();
-	for (u32 i = 0; i < STEP && drain_one(v); i++)
-		;
-	note_pause(v, start);
+	while (done < STEP && drain_one(v))
+		done++;
+	if (done)
+		note_pause(v, start);
 }
 
 /* --- going on to the next region ------------------------------------------------------ */

@@ -44,18 +44,22 @@ static u64 byte_mask(u32 from, u32 to)
 	return to >= 64 ? m : m & (BIT64(to) - 1);
 }
 
-/* Calls per chunk of [off, off + len) within the page until fn says true. */
+/* The bits of chunk c that stand for bytes of [off, end), some of which are in it. */
+static u64 chunk_mask(u32 c, u32 off, u32 end)
+{
+	u32 start = c * PAGE_CHUNK;
+
+	return byte_mask(MAX(off, start) - start, MIN(end, start + PAGE_CHUNK) - start);
+}
+
+/* Is something translated within [off, off + len) of the page? */
 static bool overlaps(const struct code_page *cp, u32 off, u32 len)
 {
 	u32 end = MIN(off + len, (u32)PAGE_SIZE);
 
-	for (u32 c = off / PAGE_CHUNK; c * PAGE_CHUNK < end; c++) {
-		u32 from = MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK;
-		u32 to = MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK;
-
-		if (cp->bytes[c] & byte_mask(from, to))
+	for (u32 c = off / PAGE_CHUNK; c * PAGE_CHUNK < end; c++)
+		if (cp->bytes[c] & chunk_mask(c, off, end))
 			return true;
-	}
 	return false;
 }
 
@@ -83,12 +87,9 @@ static void cover(struct soft_vm *s, struct code_page *cp, u32 off, const u8 *ho
 	u32 end = off + len;
 
 	for (u32 c = off / PAGE_CHUNK; c * PAGE_CHUNK < end; c++) {
-		u32 from = MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK;
-		u32 to = MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK;
-
 		if (!cp->bytes[c])
 			copy_chunk(s, cp, c, host);
-		cp->bytes[c] |= byte_mask(from, to);
+		cp->bytes[c] |= chunk_mask(c, off, end);
 	}
 }
 
@@ -133,11 +134,11 @@ void soft_mail_take(struct vcpu *v)
 		soft_flush_tlb(v, false);
 	if (c->mail_regions)
 		soft_regions_forget(v, c->mail_regions);
-	if (c->mail_jc)
+	if (c->mail_jc) {
 		soft_spaces_drop(c);
-	if (c->mail_jc)
 		for (int m = 0; m < MMU_COUNT; m++)
 			soft_jc_flush(c, m);
+	}
 	c->mail_count = 0;
 	c->mail_flush = c->mail_jc = false;
 	__atomic_store_n(&c->mail_regions, 0, __ATOMIC_SEQ_CST);
@@ -230,8 +231,7 @@ static void mark(u64 *bytes, u32 off, u32 len)
 	u32 end = MIN(off + len, (u32)PAGE_SIZE);
 
 	for (u32 c = off / PAGE_CHUNK; c * PAGE_CHUNK < end; c++)
-		bytes[c] |= byte_mask(MAX(off, c * PAGE_CHUNK) - c * PAGE_CHUNK,
-				      MIN(end, (c + 1) * PAGE_CHUNK) - c * PAGE_CHUNK);
+		bytes[c] |= chunk_mask(c, off, end);
 }
 
 void soft_page_thin(struct soft_vm *s, struct code_page *cp)
