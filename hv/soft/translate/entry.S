@@ -3,8 +3,7 @@
  * Into translated code and out of it. The register assignment is described
  * in soft.h; offsets are relative to struct vcpu, which RSP holds inside.
  */
-#include "offsets.h"
-#include "tlb_index.h"
+#include "asm.h"
 
 #define GPR(n) (OFF_GPR + 8 * (n))
 
@@ -53,14 +52,6 @@
 	mov	\at + GPR(12)(%rsp), %r12
 	mov	\at + GPR(13)(%rsp), %r13
 	mov	\at + GPR(14)(%rsp), %r14
-.endm
-
-.macro func name
-	.globl	\name
-	.hidden	\name
-	.type	\name, @function
-	.p2align 4
-\name:
 .endm
 
 /* enum soft_exit soft_enter(struct vcpu *v, u8 *code): to an indirect entry */
@@ -232,11 +223,7 @@ tlb_miss:
 .endr
 .endr
 
-	.section .data.rel.ro, "aw", @progbits
-	.globl	soft_site_thunks
-	.hidden	soft_site_thunks
-	.p2align 3
-soft_site_thunks:
+table soft_site_thunks
 .irp	m, 0, 1, 2
 .irp	k, 0, 1, 2, 3
 	.quad	.Lfill_\m\()_\k
@@ -380,16 +367,11 @@ func soft_thunk_ret_none
 	call	soft_thunk_jc_miss
 	.long	0, 0
 
-	.section .data.rel.ro
-	.globl	soft_jc_thunks
-	.hidden	soft_jc_thunks
-soft_jc_thunks:
+table soft_jc_thunks
 .irp	m, 0, 1, 2
 	.quad	.Ljc_\m
 .endr
-	.globl	soft_ret_thunks
-	.hidden	soft_ret_thunks
-soft_ret_thunks:
+table soft_ret_thunks
 .irp	m, 0, 1, 2
 	.quad	.Lret_\m
 .endr

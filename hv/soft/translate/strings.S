@@ -7,8 +7,7 @@
  *
  * Called as that is, with RBP = struct helper_call *; flags and R11 are free.
  */
-#include "offsets.h"
-#include "tlb_index.h"
+#include "asm.h"
 
 #define DF 0x400		/* in vcpu->sysflags */
 #define SAVED_RBP (8 + OFF_SITE_SAVE)
@@ -106,11 +105,7 @@
 .endr
 
 /* In the order of THUNK_STRING: by mode, MOVS and STOS, the size of an element. */
-	.section .data.rel.ro, "aw", @progbits
-	.globl	soft_string_thunks
-	.hidden	soft_string_thunks
-	.p2align 3
-soft_string_thunks:
+table soft_string_thunks
 .irp	m, 0, 1, 2
 	.quad	.Lmovsb_\m, .Lmovsl_\m, .Lmovsq_\m
 	.quad	.Lstosb_\m, .Lstosl_\m, .Lstosq_\m

@@ -4,16 +4,12 @@
  * it goes on in soft_thunk_helper. Called as that is, with RBP = struct
  * helper_call *; flags and R11 are free.
  */
-#include "offsets.h"
+#include "asm.h"
 
 #define CR4_TSD 4
 
 	.text
-	.globl	soft_thunk_rdtsc
-	.hidden	soft_thunk_rdtsc
-	.type	soft_thunk_rdtsc, @function
-	.p2align 4
-soft_thunk_rdtsc:
+func soft_thunk_rdtsc
 	testb	$CR4_TSD, 8 + OFF_CR4(%rsp)
 	jnz	soft_thunk_helper
 	movabs	$TSC_SAME_RATE, %r11

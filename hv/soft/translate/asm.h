@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * For the assembler: the heads of functions and of tables of them, and the number
+ * of a TLB entry, as soft_tlb_index() has it.
+ */
+#include "offsets.h"
+
+.macro func name
+	.globl	\name
+	.hidden	\name
+	.type	\name, @function
+	.p2align 4
+\name:
+.endm
+
+/* What follows is data, up to .text. */
+.macro table name
+	.section .data.rel.ro, "aw", @progbits
+	.globl	\name
+	.hidden	\name
+	.p2align 3
+\name:
+.endm
+
+/* \index = that of address \reg; \tmp is clobbered. */
+.macro tlb_index reg, tmp, tmp32, index, index32
+	mov	\reg, \index
+	mov	\reg, \tmp
+	shr	$12, \index
+	shr	$TLB_HALF_SHIFT, \tmp
+	and	soft_tlb_low(%rip), \index32
+	and	soft_tlb_high(%rip), \tmp32
+	or	\tmp32, \index32
+.endm
