@@ -127,6 +127,17 @@ static inline void set_msr(uint32_t index, uint64_t data, int result)
 	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_SET_MSRS, &m), result);
 }
 
+static inline uint64_t get_msr(uint32_t index)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e;
+	} m = { .head.nmsrs = 1, .e = { .index = index } };
+
+	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_GET_MSRS, &m), 1);
+	return m.e.data;
+}
+
 static inline void send_msi(uint8_t vector, int level)
 {
 	struct kvm_msi m = { .address_lo = APIC, .data = vector | (level ? 0xc000u : 0) };

@@ -9,6 +9,7 @@
 #define TESTS_UNIT_GUEST64_H
 
 #include "guest16.h"
+#include "stats.h"
 
 /* Defines name[] and name_end[]: code of 64 bits that may lie anywhere. */
 #define CODE64(name, text) \
@@ -60,6 +61,12 @@ struct variant {
 	const char *switches;	/* $ANYKVM_SOFT */
 };
 
+/* For lists of variants. */
+#define EACH_ACCESS \
+	{ "kernel", ACCESS_KERNEL, "" }, \
+	{ "smap", ACCESS_SMAP, "" }, \
+	{ "user", ACCESS_USER, "" }
+
 static const struct variant *variant;
 static unsigned char *stack_memory;
 
@@ -84,6 +91,15 @@ static inline void long_mode(struct kvm_sregs *s, uint64_t cr3)
 	s->cr4 = CR4_PAE;
 	s->efer = 0x500;
 	s->cs = segment64(8, 11, 1);
+}
+
+/* Numbers that look like random ones, the same ones each time; *x is where they have come to. */
+static inline uint32_t chance(uint32_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 17;
+	*x ^= *x << 5;
+	return *x;
 }
 
 /* --- memory ------------------------------------------------------------------------- */
@@ -258,30 +274,6 @@ static inline struct kvm_regs good64(struct kvm_regs r)
 	assert_int_equal(s.vector, END);
 	assert_int_equal(s.rsp, r.rsp ? r.rsp : STACK);
 	return s.r;
-}
-
-/* A statistic of a VM or vCPU. */
-static inline uint64_t counter(int from, const char *name)
-{
-	int fd = anykvm_ioctl(from, KVM_GET_STATS_FD, 0);
-	unsigned char *all = calloc(1, 1 << 18);
-	struct kvm_stats_header h;
-	uint64_t v = ~0ull;
-
-	assert_non_null(all);
-	assert_true(fd >= 0 && pread(fd, all, 1 << 18, 0) > 0);
-	memcpy(&h, all, sizeof(h));
-	for (uint32_t i = 0; i < h.num_desc; i++) {
-		struct kvm_stats_desc *d = (void *)(all + h.desc_offset +
-						    i * (sizeof(*d) + h.name_size));
-
-		if (!strcmp(d->name, name))
-			memcpy(&v, all + h.data_offset + d->offset, sizeof(v));
-	}
-	close(fd);
-	free(all);
-	assert_true(v != ~0ull);
-	return v;
 }
 
 /* For what programs at CPL 3 cannot do. */

@@ -6,6 +6,7 @@
 #include <linux/kvm_para.h>
 
 #include "guest16.h"
+#include "stats.h"
 
 /* --- machine checks ----------------------------------------------------------------------- */
 
@@ -242,30 +243,6 @@ static void test_triple_fault(void **state)
 
 /* --- counters --------------------------------------------------------------------------------- */
 
-static uint64_t counter(int fd, const char *name)
-{
-	struct {
-		struct kvm_stats_desc head;
-		char name[48];
-	} d;
-	struct kvm_stats_header h;
-	uint64_t value;
-	uint32_t i;
-
-	assert_int_equal(pread(fd, &h, sizeof(h), 0), sizeof(h));
-	assert_int_equal(h.name_size, sizeof(d.name));
-	for (i = 0; i < h.num_desc; i++) {
-		assert_int_equal(pread(fd, &d, sizeof(d), h.desc_offset + i * sizeof(d)),
-				 sizeof(d));
-		if (strcmp(d.name, name))
-			continue;
-		assert_int_equal(pread(fd, &value, 8, h.data_offset + d.head.offset), 8);
-		return value;
-	}
-	fail_msg("no counter %s", name);
-	return 0;
-}
-
 static void test_counters(void **state)
 {
 	int fd;
@@ -277,8 +254,8 @@ static void test_counters(void **state)
 	assert_true(fd >= 0);
 	run_to_out(0x10);
 	run_to_out(0x10);
-	assert_int_equal(counter(fd, "io_exits"), 2);
-	assert_int_equal(counter(fd, "hypercalls"), 2);
+	assert_int_equal(counter(cpu_fd, "io_exits"), 2);
+	assert_int_equal(counter(cpu_fd, "hypercalls"), 2);
 	assert_int_equal(write(fd, "x", 1), -1);
 	close(fd);
 	guest16_end();

@@ -27,14 +27,6 @@ struct cpu {
 	uint64_t rax, rbx, seed;
 };
 
-static uint32_t chance(uint32_t *x)
-{
-	*x ^= *x << 13;
-	*x ^= *x >> 17;
-	*x ^= *x << 5;
-	return *x;
-}
-
 static unsigned char *block(uint32_t i)
 {
 	return mem + CODE + (uint64_t)order[i] * STRIDE;

@@ -793,9 +793,7 @@ static void test_interrupted(void **state)
 int main(void)
 {
 	static const struct variant variants[] = {
-		{ "kernel", ACCESS_KERNEL, "" },
-		{ "smap", ACCESS_SMAP, "" },
-		{ "user", ACCESS_USER, "" },
+		EACH_ACCESS,
 		{ "user code-cache=4M", ACCESS_USER, "code-cache=4M" },
 		{ "kernel no-returns", ACCESS_KERNEL, "no-returns" },
 		{ "user no-returns", ACCESS_USER, "no-returns" },

@@ -106,12 +106,8 @@ static void fill(void)
 {
 	uint32_t x = 2463534242u;
 
-	for (size_t i = 0; i < ALL_BYTES; i++) {
-		x ^= x << 13;
-		x ^= x >> 17;
-		x ^= x << 5;
-		expected[i] = (unsigned char)x;
-	}
+	for (size_t i = 0; i < ALL_BYTES; i++)
+		expected[i] = (unsigned char)chance(&x);
 	memcpy(memory + DATA, expected, ALL_BYTES);
 }
 
@@ -424,9 +420,7 @@ static void test_long(void **state)
 int main(void)
 {
 	static const struct variant variants[] = {
-		{ "kernel", ACCESS_KERNEL, "" },
-		{ "smap", ACCESS_SMAP, "" },
-		{ "user", ACCESS_USER, "" },
+		EACH_ACCESS,
 		{ "user no-sites exact-flags", ACCESS_USER, "no-sites,exact-flags" },
 	};
 	const struct CMUnitTest tests[] = {

@@ -11,17 +11,6 @@
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define ROUNDS 300
 
-static uint64_t get_msr64(uint32_t index)
-{
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry e;
-	} m = { .head.nmsrs = 1, .e = { .index = index } };
-
-	assert_int_equal(anykvm_ioctl(cpu_fd, KVM_GET_MSRS, &m), 1);
-	return m.e.data;
-}
-
 static void set_gs(uint64_t base, uint64_t kernel)
 {
 	struct kvm_sregs s = get_sregs64();
@@ -111,7 +100,7 @@ static void test_swapgs_state(void **state)
 		else
 			assert_int_equal(s.r.rax, i + 77);
 		assert_int_equal(get_sregs64().gs.base, base[i & 1]);
-		assert_int_equal(get_msr64(MSR_KERNEL_GS_BASE), base[~i & 1]);
+		assert_int_equal(get_msr(MSR_KERNEL_GS_BASE), base[~i & 1]);
 	}
 }
 
@@ -495,11 +484,9 @@ static void test_smap_changes(void **state)
 int main(void)
 {
 	static const struct variant variants[] = {
-		{ "kernel", ACCESS_KERNEL, "" },
-		{ "smap", ACCESS_SMAP, "" },
+		EACH_ACCESS,
 		{ "smap no-links", ACCESS_SMAP, "no-links" },
 		{ "smap no-far no-sites no-returns", ACCESS_SMAP, "no-far,no-sites,no-returns" },
-		{ "user", ACCESS_USER, "" },
 	};
 	const struct CMUnitTest tests[] = {
 		test64(test_swapgs),

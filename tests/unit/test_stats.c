@@ -6,70 +6,23 @@
 #include <stdio.h>
 
 #include "guest16.h"
+#include "stats.h"
 
 /* Three CPUIDs, a store and a port: 1 block or more, 5 instructions. */
 CODE16(work, "cpuid\n\tcpuid\n\tcpuid\n\tmovw %ax, 0x10\n\toutb %al, $0x80\n\thlt");
 
-struct file {
-	struct kvm_stats_header head;
-	unsigned char *bytes;
-	size_t size;
-};
-
-static struct kvm_stats_desc *desc(const struct file *f, uint32_t i)
-{
-	size_t each = sizeof(struct kvm_stats_desc) + f->head.name_size;
-
-	return (void *)(f->bytes + f->head.desc_offset + i * each);
-}
-
-static void read_stats(int from, struct file *f)
-{
-	int fd = anykvm_ioctl(from, KVM_GET_STATS_FD, 0);
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	f->size = 1 << 20;
-	f->bytes = calloc(1, f->size);
-	assert_non_null(f->bytes);
-	n = pread(fd, f->bytes, f->size, 0);
-	assert_true(n >= (ssize_t)sizeof(f->head));
-	f->size = (size_t)n;
-	memcpy(&f->head, f->bytes, sizeof(f->head));
-	assert_int_equal(close(fd), 0);
-}
-
-static uint64_t value(const struct file *f, const char *name)
-{
-	for (uint32_t i = 0; i < f->head.num_desc; i++)
-		if (!strcmp(desc(f, i)->name, name)) {
-			uint64_t v;
-
-			memcpy(&v, f->bytes + f->head.data_offset + desc(f, i)->offset, sizeof(v));
-			return v;
-		}
-	fail_msg("no counter is called %s", name);
-	return 0;
-}
-
 static uint64_t now(const char *name)
 {
-	struct file f;
-	uint64_t v;
-
-	read_stats(cpu_fd, &f);
-	v = value(&f, name);
-	free(f.bytes);
-	return v;
+	return counter(cpu_fd, name);
 }
 
-static void check_layout(const struct file *f)
+static void check_layout(const struct stats_file *f)
 {
 	uint32_t next = 0;
 
 	assert_true(f->head.num_desc > 0);
 	for (uint32_t i = 0; i < f->head.num_desc; i++) {
-		const struct kvm_stats_desc *d = desc(f, i);
+		const struct kvm_stats_desc *d = stats_desc(f, i);
 		size_t len = strnlen(d->name, f->head.name_size);
 
 		assert_true((const unsigned char *)d < f->bytes + f->size);
@@ -79,7 +32,7 @@ static void check_layout(const struct file *f)
 		assert_true(f->head.data_offset + d->offset + 8 <= f->size);
 		next = d->offset + 8;
 		for (uint32_t k = 0; k < i; k++)
-			assert_string_not_equal(d->name, desc(f, k)->name);
+			assert_string_not_equal(d->name, stats_desc(f, k)->name);
 	}
 }
 
@@ -97,7 +50,7 @@ static void start(void)
 
 static void test_layout(void **state)
 {
-	struct file f;
+	struct stats_file f;
 
 	(void)state;
 	guest16(CHIPS_NONE, NULL);
@@ -159,7 +112,7 @@ static void test_translations(void **state)
 /* Times are measured by option only, and a descriptor says that they are times. */
 static void test_times(void **state)
 {
-	struct file f;
+	struct stats_file f;
 
 	(void)state;
 	setenv("ANYKVM_SOFT", "stats-time", 1);
@@ -167,14 +120,14 @@ static void test_times(void **state)
 	run_to_out(0x80);
 	read_stats(cpu_fd, &f);
 	for (uint32_t i = 0; i < f.head.num_desc; i++)
-		if (!strncmp(desc(&f, i)->name, "time.", 5)) {
-			assert_int_equal(desc(&f, i)->flags & KVM_STATS_UNIT_MASK,
+		if (!strncmp(stats_desc(&f, i)->name, "time.", 5)) {
+			assert_int_equal(stats_desc(&f, i)->flags & KVM_STATS_UNIT_MASK,
 					 KVM_STATS_UNIT_SECONDS);
-			assert_int_equal(desc(&f, i)->exponent, -9);
+			assert_int_equal(stats_desc(&f, i)->exponent, -9);
 		}
-	assert_true(value(&f, "time.translate") > 0);
-	assert_true(value(&f, "time.helper") > 0);
-	assert_true(value(&f, "time.run") > value(&f, "time.translate"));
+	assert_true(stats_value(&f, "time.translate") > 0);
+	assert_true(stats_value(&f, "time.helper") > 0);
+	assert_true(stats_value(&f, "time.run") > stats_value(&f, "time.translate"));
 	free(f.bytes);
 	guest16_end();
 
