@@ -17,7 +17,7 @@
 
 #define NSEC 1000000000ull
 #define MEASURE_NS (2 * 1000000ull)	/* with as many tries, to a millionth */
-#define MEASURE_READINGS 40000		/* and where reading the clock takes long, so many of them */
+#define MEASURE_READINGS 40000		/* and so many of them where they take long */
 #define TRIES 256
 
 static u64 read_clock(long id)

@@ -112,13 +112,15 @@ static void send_mail(struct vm *vm)
 	s->dying_count = 0;
 	for (u32 i = 0; i < n; i++) {
 		struct vcpu *v = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
+		struct soft_cpu *c;
 
 		if (!v)
 			continue;
-		__atomic_fetch_or(&soft_cpu(v)->mail_regions, BIT(s->drain_region), __ATOMIC_SEQ_CST);
-		__atomic_store_n(&soft_cpu(v)->mail, 1, __ATOMIC_SEQ_CST);
+		c = soft_cpu(v);
+		__atomic_fetch_or(&c->mail_regions, BIT(s->drain_region), __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->mail, 1, __ATOMIC_SEQ_CST);
 		/* One that is outside looks before it goes in, and need not wake up for this. */
-		if (__atomic_load_n(&soft_cpu(v)->in_run, __ATOMIC_SEQ_CST))
+		if (__atomic_load_n(&c->in_run, __ATOMIC_SEQ_CST))
 			vcpu_request(v, REQ_ENGINE);
 	}
 	__atomic_store_n(&s->drain, DRAIN_WAIT, __ATOMIC_SEQ_CST);

@@ -144,7 +144,7 @@ struct code_page {
 	struct block *blocks[CODE_BUCKETS];	/* by the low bits of gpa */
 	struct block *straddlers;	/* blocks of the previous page that end here */
 	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
-	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* the bytes as they were then (soft_copy()), 0: none */
+	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* soft_copy() of the bytes then, 0: none */
 };
 
 /* Per-page state behind memslot->engine. */
@@ -177,7 +177,7 @@ struct exit_link {
 /* Where an instruction of a block is, for faults of the host CPU in it. */
 struct block_map {
 	u16 host;		/* offset in the block's code */
-	u16 guest;		/* offset from the block's gpa; FLAGS_IN_HOST as below */
+	u16 guest;		/* offset from the block's gpa, | BLOCK_MAP_HOST_FLAGS */
 	s16 rsp;		/* how far RSP is behind */
 };
 #define BLOCK_MAP_HOST_FLAGS 0x8000u	/* RFLAGS hold the guest's flags there */
@@ -346,7 +346,8 @@ enum thunk {
 	THUNK_FAR_MEM, THUNK_FAR_HOST,
 	THUNK_JC_WAY1,		/* + enum mmu_index */
 	THUNK_RET_MISS = THUNK_JC_WAY1 + MMU_COUNT,	/* + enum mmu_index */
-	THUNK_SITE = THUNK_RET_MISS + MMU_COUNT,	/* + SITE_CLASSES * enum mmu_index + enum site_class */
+	/* + SITE_CLASSES * enum mmu_index + enum site_class */
+	THUNK_SITE = THUNK_RET_MISS + MMU_COUNT,
 	/* + STRING_THUNKS * enum mmu_index + 3 for STOS + 0, 1, 2 for elements of 1, 4, 8 bytes */
 	THUNK_STRING = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
 	THUNK_COUNT = THUNK_STRING + STRING_THUNKS * MMU_COUNT,
@@ -610,7 +611,7 @@ extern __thread struct vcpu *soft_running;
 
 /* switches.c */
 extern struct soft_switches {
-	bool exact_flags;	/* dead flags are saved too, so that they are exact at every fault */
+	bool exact_flags;	/* dead flags are saved too: exact at every fault */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */

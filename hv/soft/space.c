@@ -41,7 +41,8 @@ struct space {
 		u32 k;
 		struct tlb_entry e;
 	} tlb[MMU_COUNT][2][MAX_TLB];
-	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 2 / 64];	/* of the lower half */
+	/* of the lower half */
+	u64 site_pages[MMU_COUNT][SITE_PAGES / 64], jc_pages[JC_PAGES / 2 / 64];
 };
 
 struct spaces {

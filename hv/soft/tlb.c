@@ -370,7 +370,8 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	struct soft_cpu *c = soft_cpu(v);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
-	if (c->huge_pages[linear >> 63] || in_large_page(c, linear)) {	/* a piece of a larger page */
+	/* A piece of a larger page? */
+	if (c->huge_pages[linear >> 63] || in_large_page(c, linear)) {
 		soft_flush_tlb(v, false);
 		return;
 	}
@@ -430,7 +431,8 @@ static bool tlb_put(struct soft_cpu *c, int m, int way, u32 i, const struct tlb_
 	if (old->rtag == soft_tlb_none(i) || !(old->gpa & TLB_GLOBAL) == global) {
 		u32 *n = &c->tlb_filled[m][way][global];
 
-		if (*n == (way ? VICTIM_ENTRIES : TLB_ENTRIES)) {	/* what was cleared one by one stays listed */
+		/* What was cleared one by one stays listed. */
+		if (*n == (way ? VICTIM_ENTRIES : TLB_ENTRIES)) {
 			tlb_flush(c, m, way, false);
 			tlb_flush(c, m, way, true);
 			*old = soft_tlb_get(c, m, way, i);
@@ -614,7 +616,7 @@ static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 		return odd(v);
 	if (write && memslot_write_waits(v, s, x.gpa >> PAGE_SHIFT)) {
 		vcpu_request(v, REQ_EVENT);
-		return fault(v);	/* without an exception: it starts again when there is room */
+		return fault(v);	/* no exception: it starts again when there is room */
 	}
 	host = (u8 *)(uintptr_t)(s->hva + (x.gpa - (s->gfn << PAGE_SHIFT)));
 	note_page_size(c, linear, x.page_shift);

@@ -79,8 +79,9 @@ struct stop {
 
 static inline struct kvm_segment segment64(uint16_t selector, uint8_t type, int code)
 {
-	return (struct kvm_segment){ .limit = ~0u, .selector = selector, .type = type, .present = 1,
-				     .s = 1, .dpl = selector & 3, .l = !!code, .db = !code, .g = 1 };
+	return (struct kvm_segment){ .limit = ~0u, .selector = selector, .type = type,
+				     .present = 1, .s = 1, .dpl = selector & 3, .l = !!code,
+				     .db = !code, .g = 1 };
 }
 
 /* 64-bit mode at CPL 0, with the tables at cr3. */

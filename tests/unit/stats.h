@@ -39,9 +39,10 @@ static inline uint64_t stats_value(const struct stats_file *f, const char *name)
 {
 	for (uint32_t i = 0; i < f->head.num_desc; i++)
 		if (!strcmp(stats_desc(f, i)->name, name)) {
+			size_t at = f->head.data_offset + stats_desc(f, i)->offset;
 			uint64_t v;
 
-			memcpy(&v, f->bytes + f->head.data_offset + stats_desc(f, i)->offset, sizeof(v));
+			memcpy(&v, f->bytes + at, sizeof(v));
 			return v;
 		}
 	fail_msg("no counter is called %s", name);

@@ -52,7 +52,8 @@ static unsigned char *put_relative(unsigned char *p, const unsigned char *to)
 /* add rax, imm; rol rax, 7; xor rbx, rax; add rax, rbx; (mov [victim], eax); jmp next */
 static void make_chain(int overwrite)
 {
-	static const unsigned char mix[] = { 0x48, 0xc1, 0xc0, 7, 0x48, 0x31, 0xc3, 0x48, 0x01, 0xd8 };
+	static const unsigned char mix[] = { 0x48, 0xc1, 0xc0, 7, 0x48, 0x31, 0xc3,
+					     0x48, 0x01, 0xd8 };
 	uint32_t x = 1;
 
 	for (uint32_t i = 0; i < BLOCKS; i++)
@@ -181,7 +182,8 @@ static int run_chain(struct cpu *c)
 static void test_size(void **state)
 {
 	struct kvm_enable_cap cap = { .cap = ANYKVM_CAP_CODE_CACHE };
-	static const uint64_t bad[] = { 0, ANYKVM_CODE_CACHE_MIN - 1, ANYKVM_CODE_CACHE_MAX + 1, ~0ull };
+	static const uint64_t bad[] = { 0, ANYKVM_CODE_CACHE_MIN - 1, ANYKVM_CODE_CACHE_MAX + 1,
+					~0ull };
 	static const uint64_t good[] = { ANYKVM_CODE_CACHE_MAX, ANYKVM_CODE_CACHE_MIN + 1,
 					 ANYKVM_CODE_CACHE_MIN };
 
@@ -209,7 +211,8 @@ static void test_size(void **state)
 static void test_environment(void **state)
 {
 	static const char *const bad[] = { "code-cache=3M", "code-cache=1025M", "code-cache=",
-					   "code-cache=8MM", "code-cache=-8M", "no-far,code-cache=x",
+					   "code-cache=8MM", "code-cache=-8M",
+					   "no-far,code-cache=x",
 					   "code-cache=99999999999999999999M",
 					   "code-cache=17179869185G", "code-cache=8M8" };
 	static const char *const good[] = { "code-cache=4M", "no-far,code-cache=1G",

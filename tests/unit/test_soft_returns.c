@@ -33,7 +33,8 @@ CODE64(recursion,
 
 static void test_deep(void **state)
 {
-	static const uint64_t depth[] = { 1, 2, 4094, 4095, 4096, 4097, 4098, 8192, 20000, 100000, 3 };
+	static const uint64_t depth[] = { 1, 2, 4094, 4095, 4096, 4097, 4098, 8192, 20000, 100000,
+					  3 };
 
 	(void)state;
 	PUT(F, recursion);
@@ -396,7 +397,8 @@ static void test_page_end(void **state)
 		struct kvm_regs r;
 
 		call_at_end(over);
-		r = good64((struct kvm_regs){ .rip = G - 5 + over, .r8 = G - 5 + over, .rcx = 300 });
+		r = good64((struct kvm_regs){ .rip = G - 5 + over, .r8 = G - 5 + over,
+					      .rcx = 300 });
 		assert_int_equal(r.rax, 300);
 		assert_int_equal(r.rbx, 300);
 	}
@@ -424,7 +426,8 @@ static void test_ret_at_page_end(void **state)
 }
 
 /* Code at 0 that counts, and goes on at RBX or by another return to 0. */
-CODE64(at_zero, "inc	%rax\n\tdec	%ecx\n\tjz	1f\n\tpush	$0\n\tret\n\t1: jmp	*%rbx\n\t");
+CODE64(at_zero, "inc	%rax\n\tdec	%ecx\n\tjz	1f\n\tpush	$0\n\tret\n"
+	"1: jmp	*%rbx\n\t");
 CODE64(to_zero,
 	"push	$0\n\t"
 	"ret\n\t"
@@ -595,7 +598,8 @@ static void test_invlpg(void **state)
 	kernel_only();
 	put_remapped();
 	PUT(G, remap_invlpg);
-	check_remapped((struct kvm_regs){ .r8 = G, .rsi = CALLER | PTE_BASE, .rbx = CALLER2 | PTE_BASE,
+	check_remapped((struct kvm_regs){ .r8 = G, .rsi = CALLER | PTE_BASE,
+					  .rbx = CALLER2 | PTE_BASE,
 					  .rdi = pte_of(TABLES, CALLER), .rdx = CALLER });
 }
 
@@ -772,7 +776,8 @@ static void test_evicted(void **state)
 }
 
 /* An interrupt's handler between a call and its return, which calls and returns itself. */
-CODE64(interrupted, "1: call	2f\n\tinc	%rax\n\tdec	%ecx\n\tjnz	1b\n\t" END_TEXT APART
+CODE64(interrupted,
+	"1: call	2f\n\tinc	%rax\n\tdec	%ecx\n\tjnz	1b\n\t" END_TEXT APART
 	"2: int3\n\tinc	%rbx\n\tret\n\t");
 CODE64(handler, "call	1f\n\tiretq\n\t" APART "1: inc	%rdx\n\tret\n\t");
 
@@ -798,7 +803,8 @@ int main(void)
 		{ "kernel no-returns", ACCESS_KERNEL, "no-returns" },
 		{ "user no-returns", ACCESS_USER, "no-returns" },
 		{ "smap no-links no-inner", ACCESS_SMAP, "no-links,no-inner" },
-		{ "kernel no-far no-sharing exact-flags", ACCESS_KERNEL, "no-far,no-sharing,exact-flags" },
+		{ "kernel no-far no-sharing exact-flags", ACCESS_KERNEL,
+		  "no-far,no-sharing,exact-flags" },
 	};
 	const struct CMUnitTest tests[] = {
 		test64(test_deep),

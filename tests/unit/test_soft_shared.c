@@ -85,7 +85,8 @@ static void test_two_targets(void **state)
 {
 	const uint64_t rounds = 300000;
 	struct cpu c[2] = {
-		{ cpu_fd, run, { .rip = F, .rsp = STACK, .r8 = TABLES, .rcx = rounds, .rflags = 2 } },
+		{ cpu_fd, run, { .rip = F, .rsp = STACK, .r8 = TABLES, .rcx = rounds,
+				 .rflags = 2 } },
 		{ cpu2_fd, run2, { .rip = F, .rsp = STACK2, .r8 = TABLES2, .rcx = rounds,
 				   .rflags = 2 } },
 	};

@@ -130,7 +130,7 @@ static struct kvm_regs model(const struct op *op, struct kvm_regs r)
 		di = (di + by) & mask;
 		si = op->stos ? si : (si + by) & mask;
 	}
-	if (any) {	/* what is written of a register in 32-bit addressing clears its upper half */
+	if (any) {	/* a write of half of a register, as with addr32, clears the rest */
 		r.rcx = cx;
 		r.rdi = di;
 		r.rsi = op->stos ? r.rsi : si;
@@ -156,7 +156,9 @@ static void assert_regs(const struct kvm_regs *got, const struct kvm_regs *want)
 /* An address in a page that may be touched. */
 static uint64_t touchable(uint64_t linear)
 {
-	return linear - DATA < READ_ONLY - DATA || linear - STACK_MEMORY < STACK_SIZE ? linear : DATA;
+	if (linear - DATA < READ_ONLY - DATA || linear - STACK_MEMORY < STACK_SIZE)
+		return linear;
+	return DATA;
 }
 
 static struct kvm_regs start(size_t op, uint64_t si, uint64_t di, uint64_t cx, uint64_t flags)
@@ -200,7 +202,8 @@ static uint64_t elements(size_t op, uint64_t bytes)
 /* Up to a page, and over its ends, with either side aligned or not. */
 static void test_sizes(void **state)
 {
-	static const uint64_t bytes[] = { 0, 8, 16, 24, 64, 504, 2048, 4080, 4088, 4096, 4104, 9000 };
+	static const uint64_t bytes[] = { 0, 8, 16, 24, 64, 504, 2048, 4080, 4088, 4096, 4104,
+					  9000 };
 	static const uint64_t off[][2] = { { 0, 0 }, { 1, 0 }, { 0, 3 }, { 4088, 8 }, { 8, 4095 },
 					   { 4091, 4090 } };
 
@@ -317,8 +320,8 @@ static void test_faults(void **state)
 			for (int i = 0; i < 2; i++) {
 				fault(op, DATA, READ_ONLY - n * size, n + 3, n, READ_ONLY, 3);
 				if (!ops[op].stos)
-					fault(op, READ_ONLY + 4096 - n * size, DATA + 4096, n + 3, n,
-					      MISSING, 0);
+					fault(op, READ_ONLY + 4096 - n * size, DATA + 4096, n + 3,
+					      n, MISSING, 0);
 			}
 		}
 		/* Nothing is touched by nothing. */
@@ -353,8 +356,8 @@ static void test_over_code(void **state)
 	(void)state;
 	for (size_t op = 0; op < OPS; op++) {
 		uint64_t size = ops[op].size;
-		struct kvm_regs r = { .rbx = G, .r8 = DATA, .r9 = G + 1, .r10 = size > 4 ? 1 : 4 / size,
-				      .r13 = 1, .r12 = 100 };
+		struct kvm_regs r = { .rbx = G, .r8 = DATA, .r9 = G + 1,
+				      .r10 = size > 4 ? 1 : 4 / size, .r13 = 1, .r12 = 100 };
 		unsigned char *p = memory + F + (over_op - over_code);
 
 		if (ops[op].fs || (ops[op].stos && size == 1))

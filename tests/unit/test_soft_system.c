@@ -377,8 +377,9 @@ CODE64(remap_behind,
 	"1: mov	%r8, (%rdi)\n\t"
 	"invlpg	(%rsi)\n\t"
 	"jmp	*%rdx\n\t");
-CODE64(behind, "add	$1, %rax\n\tclac\n\tmov	%r9, %r8\n\tdec	%ecx\n\tjz	2f\n\tjmp	*%rbx\n\t"
-	       "2: " END_TEXT);
+CODE64(behind,
+	"add	$1, %rax\n\tclac\n\tmov	%r9, %r8\n\tdec	%ecx\n\tjz	2f\n\tjmp	*%rbx\n"
+	"2: " END_TEXT);
 
 static void test_ac_remapped(void **state)
 {
@@ -393,9 +394,9 @@ static void test_ac_remapped(void **state)
 	PUT(other, behind);
 	memory[other + 3] = 16;
 	for (int i = 0; i < 4; i++) {
-		r = good64((struct kvm_regs){ .rcx = 2, .rbx = CODE64_AT, .rdx = page - 3, .rsi = page,
-					      .rdi = pte_of(TABLES, page), .r8 = page | PTE_BASE,
-					      .r9 = other | PTE_BASE });
+		r = good64((struct kvm_regs){ .rcx = 2, .rbx = CODE64_AT, .rdx = page - 3,
+					      .rsi = page, .rdi = pte_of(TABLES, page),
+					      .r8 = page | PTE_BASE, .r9 = other | PTE_BASE });
 		assert_int_equal(r.rax, 17);
 	}
 }

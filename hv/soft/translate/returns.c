@@ -17,9 +17,9 @@
  * The stack is emptied where the jump cache is, and by every flush of the TLB: code
  * behind STAC and CLAC that stay in line (system.c) calls from pages that the jump
  * cache of their access mode was not asked for. Behind its addresses lies a page
- * without memory; who calls too deep meets it and starts at the bottom (fault.c). What calls never return from is taken off
- * by returns that miss. Nothing is polled on the way, as no loop consists of
- * returns alone.
+ * without memory; who calls too deep meets it and starts at the bottom (fault.c).
+ * What calls never return from is taken off by returns that miss. Nothing is polled
+ * on the way, as no loop consists of returns alone.
  */
 #include "emit.h"
 

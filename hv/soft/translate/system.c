@@ -123,7 +123,8 @@ static void change_mode(struct xl *x, u32 mode)
 
 void x_ac(struct xl *x, struct xinsn *xi, void (*emulate)(struct xl *x, struct xinsn *xi))
 {
-	u32 old = x->mode, mode = (x->mode ^ (MMU_SMAP ^ MMU_KERNEL) << MODE_MMU_SHIFT) & ~MODE_PLAIN;
+	u32 old = x->mode;
+	u32 mode = (old ^ (MMU_SMAP ^ MMU_KERNEL) << MODE_MMU_SHIFT) & ~MODE_PLAIN;
 	s64 behind = x->gpa32 + xi->off + xi->zi.length;
 	u8 *smap = NULL, *known;
 

@@ -116,7 +116,6 @@ static enum thunk thunk_for(const struct xl *x, const struct xinsn *xi)
 static void helper(struct xl *x, struct xinsn *xi)
 {
 	enum thunk to = thunk_for(x, xi);
-
 	struct helper_call *h = soft_meta_alloc(x->s, sizeof(*h));
 
 	if (!h) {
