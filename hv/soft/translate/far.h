@@ -19,12 +19,12 @@ struct far_way {
 
 struct far_jump {
 	s64 gpa32;		/* the target, by the jump's vcpu->code_delta */
+	u8 *stub;		/* executable: comes to soft_far_link() */
 	u32 mode;		/* the target's */
 	u32 slot;
-	enum flags_at at;	/* where the flags are */
-	bool back;		/* may close a loop: must poll */
-	u8 *stub;		/* executable: comes to soft_far_link() */
 	u32 version;		/* odd while way, which is read without the lock, changes */
+	u8 at;			/* enum flags_at: where the flags are */
+	bool back;		/* may close a loop: must poll */
 	struct far_way way;	/* the last one */
 };
 
