@@ -169,7 +169,7 @@ static bool drain_next(struct soft_vm *s)
 {
 	u32 next = (s->current + 1) % REGIONS;
 
-	if (s->drain != DRAIN_NONE || !s->region[next].used)
+	if (!s->region[next].used)
 		return false;
 	begin_drain(s, next, DRAIN_BLOCKS);
 	return true;

@@ -613,7 +613,7 @@ static void go_in(struct vcpu *v)
 	struct soft_cpu *c = soft_cpu(v);
 
 	__atomic_store_n(&c->in_run, 1, __ATOMIC_SEQ_CST);
-	if (unlikely(!c->far_ready))
+	if (unlikely(!c->far_stub))
 		soft_far_first_run(v);
 	soft_running = v;
 	__atomic_store_n(&c->in_code, 1, __ATOMIC_SEQ_CST);

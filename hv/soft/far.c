@@ -66,7 +66,6 @@ void soft_far_first_run(struct vcpu *v)
 		stubs(c, s, r, false);
 	host_mutex_unlock(&s->lock);
 	c->far_stub = s->far_stub;
-	c->far_ready = true;
 }
 
 void soft_far_flush(struct soft_cpu *c, int m)

@@ -256,8 +256,11 @@ struct soft_cpu {
 	u32 far_list[MMU_COUNT][FAR_SLOTS];
 	u8 far_to[FAR_SLOTS];	/* of those listed: the region of the block to which it leads */
 	struct spaces *spaces;	/* NULL: none yet */
-	const u64 *far_stub;	/* soft_vm's: where they lead while that is not known */
-	bool far_ready;		/* all of far[] that is in use has its stub */
+	/*
+	 * soft_vm's: where they lead while that is not known. NULL: not all of far[]
+	 * that is in use has its stub.
+	 */
+	const u64 *far_stub;
 	bool jc_local[MMU_COUNT];	/* some entry is not of a global page */
 	u64 jc_pages[MMU_COUNT][JC_PAGES / 64];	/* linear pages (hashed) that have entries */
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
@@ -300,7 +303,7 @@ struct region {
 };
 
 /* How far the region that is to be used next has come (cache.c). */
-enum drain { DRAIN_NONE, DRAIN_BLOCKS, DRAIN_PAGES, DRAIN_WAIT };
+enum drain { DRAIN_NONE, DRAIN_BLOCKS, DRAIN_WAIT, DRAIN_PAGES };
 
 struct soft_vm {
 	struct host_mutex lock;	/* translations, links, the cache */
