@@ -393,6 +393,9 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	}
 	if (e->linear == ((linear & PAGE_MASK) | 1))
 		e->linear = 0;
+	/* The code that asks may be of a page that no jump cache knows: as in flush(). */
+	if (!(((v->rip + c->cs_base) ^ linear) & PAGE_MASK))
+		c->refetch = true;
 }
 
 static void tlb_drop_writes(struct soft_cpu *c, int m, int way, u64 gpa)

@@ -401,6 +401,48 @@ static void test_ac_remapped(void **state)
 	}
 }
 
+/*
+ * Code behind STAC changes the page that it is in. What the jump caches of both
+ * access modes know of that page is gone: that of the one has not been asked since
+ * the last flush, and that of the other was emptied as CR0 changed.
+ */
+CODE64(remap_self,
+	"stac\n\t"
+	"call	*%r8\n\t"
+	"mov	%rsi, (%rdi)\n\t"
+	"invlpg	(%rdx)\n\t"
+	"rs_mov: mov	$1, %ebx\n\t"
+	"clac\n\t"
+	END_TEXT);
+extern const unsigned char rs_mov[];
+CODE64(switch_ts,
+	"clac\n\t"
+	"mov	%r9, %cr0\n\t"
+	"mov	%r10, %cr0\n\t"
+	"stac\n\t"
+	"ret\n\t");
+
+static void test_ac_remaps_itself(void **state)
+{
+	const uint64_t page = CODE64_AT + 0x4000, other = CODE64_AT + 0x8000;
+	const uint64_t cr0 = get_sregs64().cr0;
+
+	(void)state;
+	kernel_only();
+	PUT(CODE64_AT, switch_ts);
+	PUT(page, remap_self);
+	PUT(other, remap_self);
+	memory[other + (uint64_t)(rs_mov - remap_self) + 1] = 2;
+	for (int i = 0; i < 8; i++) {
+		struct kvm_regs r = { .rip = page, .r8 = CODE64_AT, .r9 = cr0 | CR0_TS, .r10 = cr0,
+				      .rdi = pte_of(TABLES, page), .rdx = page,
+				      .rsi = (i & 1 ? other : page) | PTE_BASE };
+
+		map64(page, page, PTE_BASE);
+		assert_int_equal(good64(r).rbx, i & 1 ? 2 : 1);
+	}
+}
+
 /* CLAC that changes nothing, with SMAP off: code goes on in the mode it was in. */
 CODE64(clac_calls,
 	"1: clac\n\t"
@@ -500,6 +542,7 @@ int main(void)
 		test64(test_ac_calls),
 		test64(test_ac_straddles),
 		test64(test_ac_remapped),
+		test64(test_ac_remaps_itself),
 		test64(test_clac_without_smap),
 		test64(test_ac_context),
 		test64(test_smap_changes),
