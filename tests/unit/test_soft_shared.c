@@ -177,6 +177,7 @@ int main(void)
 {
 	static const struct variant variants[] = {
 		{ "kernel", ACCESS_KERNEL, "" },
+		{ "kernel code-cache=4M", ACCESS_KERNEL, "code-cache=4M" },
 		{ "user", ACCESS_USER, "" },
 	};
 	const struct CMUnitTest tests[] = {
