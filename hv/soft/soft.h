@@ -57,10 +57,20 @@ enum mmu_index {
  * so a site means the same to all in its class.
  */
 struct site {
-	u64 tag;		/* SITE_READ, SITE_WRITE: the page; SITE_CONST_*: the address */
-	u64 delta;		/* as the TLB's; SITE_CONST_*: the host's address */
+	u64 tag;		/* SITE_READ, SITE_WRITE: the page; the others: the address */
+	u64 delta;		/* as the TLB's; the others: the host's address */
 };
-enum site_class { SITE_READ, SITE_WRITE, SITE_CONST_READ, SITE_CONST_WRITE };
+/*
+ * What is the same address each time has a site for it. Where the translator
+ * knows its place in the page (CONST), whoever has that address does not reach
+ * into the next page; with a segment's base (SEG) that is not known, and
+ * addresses near a page's end are never in the site.
+ */
+enum site_class {
+	SITE_READ, SITE_WRITE,
+	SITE_CONST_READ, SITE_CONST_WRITE,
+	SITE_SEG_READ, SITE_SEG_WRITE,
+};
 /*
  * No canonical address is in this page. A delta of 0 with it makes the host's
  * #GP or #SS what is the guest's #GP anyway. Its upper two bits differ from
@@ -213,6 +223,14 @@ struct helper_call {
 	struct insn in;
 };
 
+/* What the fill routines in entry.S did. */
+struct fill_counts {
+	u64 sites;		/* filled */
+	u64 victims;		/* entries found among the TLB's victims */
+	u64 groups;		/* checks for several accesses that failed */
+	u64 unused;
+};
+
 /* What stats.c tells of a vCPU; the times are of host_rdtsc(), with the option stats-time. */
 struct soft_stats {
 	u64 translations, translated_insns, translated_bytes, code_bytes;
@@ -234,6 +252,7 @@ struct soft_cpu {
 	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
 	u32 site_count[MMU_COUNT][2];
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
+	struct fill_counts fills;
 	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
 	u64 far[FAR_SLOTS];	/* where direct jumps to other pages lead (far.c) */
 	struct ret_stack ret[MMU_COUNT] __attribute__((aligned(PAGE_SIZE)));

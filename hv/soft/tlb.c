@@ -138,11 +138,6 @@ static void sites_list_anew(struct soft_cpu *c, int m, u32 half)
 	c->site_count[m][half] = n;
 }
 
-static enum site_class class_of(int m, u32 place)
-{
-	return (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (sizeof(struct site) * SITES);
-}
-
 /* As the fill routines in entry.S do it. */
 static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delta)
 {
@@ -150,6 +145,7 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 	u32 half = linear >> 63, bit = page_bit(linear);
 	struct site *t = &c->site[m][k];
 
+	c->fills.sites++;
 	if ((t->tag ^ linear) >> 62) {	/* empty, or of the other half */
 		if (c->site_count[m][half] == SITE_LIST_MAX)
 			sites_list_anew(c, m, half);
@@ -157,7 +153,7 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 	}
 	if (k / SITES < SITE_CONST_READ)
 		*t = (struct site){ linear & PAGE_MASK, delta };
-	else if ((linear & ~PAGE_MASK) <= SITE_CONST_MAX)
+	else if (k / SITES < SITE_SEG_READ || (linear & ~PAGE_MASK) <= SITE_SEG_MAX)
 		*t = (struct site){ linear, linear + delta };
 	else
 		return;
@@ -537,6 +533,7 @@ static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 
 static void *group_fails(struct vcpu *v)
 {
+	soft_cpu(v)->fills.groups++;
 	v->scratch[0] = SOFT_GROUP;
 	return NULL;
 }
@@ -561,8 +558,6 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	u8 *host;
 
 	if (!canonical(linear) || (linear & ~PAGE_MASK) + MISS_SIZE(info) > PAGE_SIZE ||
-	    (site && class_of(MODE_MMU(c->mode), site) >= SITE_CONST_READ &&
-	     (linear & ~PAGE_MASK) > SITE_CONST_MAX) ||
 	    mmu_walk(v, linear, MMU_READ, &x))
 		return group_fails(v);
 	s = find_slot(v, x.gpa);

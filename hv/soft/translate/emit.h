@@ -413,6 +413,12 @@ void x_rsp_catch_up(struct xl *x);
 /* May xi run while RSP is behind? */
 bool x_rsp_may_wait(const struct xinsn *xi);
 
+/* Linear addresses lo to hi - 1; bits from 12 on may be other ones. */
+static inline bool x_in_page(s64 lo, s64 hi)
+{
+	return !((lo ^ (hi - 1)) & (s64)PAGE_MASK);
+}
+
 /* steady.c */
 void x_find_steady(struct xl *x);
 

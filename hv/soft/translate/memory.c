@@ -300,20 +300,21 @@ static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool w
 	x->ref = (struct x_ref){ .index = -1 };
 }
 
-/* S0 is an address that is the same whenever the instruction runs: it becomes the host's. */
-static void check_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, u32 align,
-			u32 info, s32 *where)
+/*
+ * S0 is an address that is the same whenever the instruction runs: it becomes
+ * the host's. class: SITE_CONST_READ or SITE_SEG_READ.
+ */
+static void check_const(struct xl *x, const struct xinsn *xi, enum site_class class, u32 span,
+			bool write, u32 align, u32 info, s32 *where)
 {
-	enum site_class class = write ? SITE_CONST_WRITE : SITE_CONST_READ;
-	s32 site = site_new(x, class);
+	s32 site = site_new(x, class += write);
 	struct cold *c;
 
 	e_cmp_state(x, S0, site);
 	c = cold_site(x, xi, class, site);
 	c->from = e_jcc(x, CC_NE);
 	c->base = S0;
-	/* The others of a group ask the site alone: it must be filled. */
-	c->bound = (u16)(info & MISS_GROUP ? MIN(PAGE_SIZE - span, SITE_CONST_MAX) : PAGE_SIZE - span);
+	c->bound = (u16)(PAGE_SIZE - span);
 	c->mask = (u16)(align - 1);
 	c->info = info;
 	*where = site + (s32)offsetof(struct site, delta);
@@ -372,7 +373,8 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 
 void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site)
 {
-	check_const(x, xi, span, write, 1, span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
+	check_const(x, xi, SITE_CONST_READ, span, write, 1,
+		    span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
 }
 
 static struct exit_link *link_new(struct xl *x)
@@ -418,6 +420,26 @@ static bool is_const(const ZydisDecodedOperand *op)
 		op->mem.base == ZYDIS_REGISTER_EIP);
 }
 
+/*
+ * Such an operand's class of site, SITE_READ where none will do: where its
+ * offset in the page is known now, it must not reach into the next.
+ */
+static enum site_class const_class(const struct xl *x, const struct xinsn *xi,
+				   const ZydisDecodedOperand *op, u32 size)
+{
+	bool long_mode = MODE_BITS(x->mode) == MODE_64;
+	int seg = segment_of(op);
+	s64 at = op->mem.disp.value;
+
+	if (!is_const(op) || (x->mode & MODE_ALIGN) || soft_switch.no_sites)
+		return SITE_READ;
+	if (seg >= SEG_FS || (!long_mode && (x->mode & MODE_SEGBASE(seg))))
+		return SITE_SEG_READ;
+	if (op->mem.base != ZYDIS_REGISTER_NONE)
+		at += x->gpa32 + xi->off + xi->zi.length;
+	return x_in_page(at, at + size) ? SITE_CONST_READ : SITE_READ;
+}
+
 static bool is_based(const struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op)
 {
 	return MODE_BITS(x->mode) == MODE_64 && xi->zi.address_width == 64 &&
@@ -429,6 +451,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 		  bool write, u32 align)
 {
 	int seg = segment_of(op);
+	enum site_class class;
 	bool high;
 	s32 site;
 
@@ -456,8 +479,9 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 	}
 	x_effective(x, xi, op, S0, true);
 	segment(x, xi, seg, size, write);
-	if (is_const(op) && !(x->mode & MODE_ALIGN) && !soft_switch.no_sites)
-		check_const(x, xi, size, write, align,
+	class = const_class(x, xi, op, size);
+	if (class != SITE_READ)
+		check_const(x, xi, class, size, write, align,
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
 		check_address(x, xi, size, write, align, seg == SEG_SS,

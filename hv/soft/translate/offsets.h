@@ -44,7 +44,7 @@
 #define VICTIM_BITS 12
 #define VICTIM_MODE_SIZE (32 << VICTIM_BITS)
 #define SITES 4096
-#define SITE_CLASSES 4
+#define SITE_CLASSES 6
 #define SITE_MODE_SIZE (16 * SITES * SITE_CLASSES)
 #define SITE_LIST_MAX (SITES * SITE_CLASSES)
 #define OFF_TLB SOFT_CPU_OFFSET
@@ -54,7 +54,11 @@
 #define OFF_SITE_COUNT (OFF_SITE_LIST + TLB_MODES * 2 * 2 * SITE_LIST_MAX)
 #define OFF_SITE_PAGES (OFF_SITE_COUNT + TLB_MODES * 2 * 4)
 #define SITE_PAGES 4096
-#define OFF_JC (OFF_SITE_PAGES + TLB_MODES * 2 * SITE_PAGES / 8)
+#define OFF_FILLS (OFF_SITE_PAGES + TLB_MODES * 2 * SITE_PAGES / 8)
+#define FILLS_SITES 0
+#define FILLS_VICTIMS 8
+#define FILLS_GROUPS 16
+#define OFF_JC (OFF_FILLS + 32)
 #define JC_BITS 15
 #define JC_WAY_SIZE (16 << JC_BITS)
 #define JC_MODE_SIZE (2 * JC_WAY_SIZE)
@@ -79,6 +83,6 @@
 #define SITE_MASK -15		/* u16: bits of the offset that must be 0 */
 #define SITE_GROUP_BIT 0x20	/* MISS_GROUP in the second byte of MISS_* */
 /* How near to its page's end an operand may begin that goes into a SITE_CONST_* */
-#define SITE_CONST_MAX (4096 - 256)
+#define SITE_SEG_MAX (4096 - 256)	/* offsets in the page that SITE_SEG_* hold */
 
 #endif
