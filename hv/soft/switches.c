@@ -15,6 +15,7 @@ static const struct {
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },
+	{ "no-prefetch", &soft_switch.no_prefetch },
 	{ "no-returns", &soft_switch.no_returns },
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },
