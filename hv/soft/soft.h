@@ -435,14 +435,14 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 u64 soft_tlb_none(u32 i);
 struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
 void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
-/* An entry's number: bits of linear >> 12, and of linear >> TLB_HALF_SHIFT. */
+/* An entry's number: bits of linear >> 12, and of linear >> TLB_HIGH_SHIFT. */
 extern u32 soft_tlb_low __attribute__((visibility("hidden")));
 extern u32 soft_tlb_high __attribute__((visibility("hidden")));
-void soft_tlb_pick_halves(void);
+void soft_tlb_pick_high(void);
 static inline u32 soft_tlb_index(u64 linear)
 {
 	return ((u32)(linear >> PAGE_SHIFT) & soft_tlb_low) |
-	       ((u32)(linear >> TLB_HALF_SHIFT) & soft_tlb_high);
+	       ((u32)(linear >> TLB_HIGH_SHIFT) & soft_tlb_high);
 }
 /* The host's address of one in a page that way 0 knows, NULL: it does not. */
 static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
@@ -630,6 +630,7 @@ extern __thread struct vcpu *soft_running;
 /* switches.c */
 extern struct soft_switches {
 	bool exact_flags;	/* dead flags are saved too, so that they are exact at every fault */
+	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */

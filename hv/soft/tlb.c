@@ -573,6 +573,27 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	return host;
 }
 
+/*
+ * size bytes from linear on lie in two pages: an instruction that only reads finds
+ * them in the bounce buffer. NULL: it is no plain memory, or not there.
+ */
+static void *crossing_read(struct vcpu *v, u64 linear, u32 size)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u32 first = (u32)(PAGE_SIZE - (linear & ~PAGE_MASK));
+	const void *from;
+
+	if (soft_switch.no_crossing || MODE_BITS(c->mode) != MODE_64 || size > 64)
+		return NULL;
+	from = mem_ptr(v, linear, first, MMU_READ);
+	if (!from || host_guest_copy(c->bounce, from, first))
+		return NULL;
+	from = mem_ptr(v, linear + first, size - first, MMU_READ);
+	if (!from || host_guest_copy(c->bounce + first, from, size - first))
+		return NULL;
+	return c->bounce;
+}
+
 static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
@@ -596,8 +617,10 @@ static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 		vcpu_raise_error(v, vector, 0);
 		return fault_after_x87(v, info);
 	}
-	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE)
-		return odd(v);
+	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE) {
+		host = write ? NULL : crossing_read(v, linear, size);
+		return host ? host : odd(v);
+	}
 	if (mmu_walk(v, linear, write ? MMU_WRITE | MMU_READ : MMU_READ, &x)) {
 		if (info & MISS_MASKED)
 			return odd(v);

@@ -6,9 +6,11 @@
  */
 #include "soft.h"
 
-u32 soft_tlb_low = TLB_ENTRIES / 2 - 1, soft_tlb_high;
+#define LOW_ENTRIES (TLB_ENTRIES >> TLB_HIGH_BITS)
 
-void soft_tlb_pick_halves(void)
+u32 soft_tlb_low = LOW_ENTRIES - 1, soft_tlb_high;
+
+void soft_tlb_pick_high(void)
 {
-	soft_tlb_high = TLB_ENTRIES / 2;
+	soft_tlb_high = TLB_ENTRIES - LOW_ENTRIES;
 }

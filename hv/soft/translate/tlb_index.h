@@ -6,7 +6,7 @@
 	mov	\reg, \index
 	mov	\reg, \tmp
 	shr	$12, \index
-	shr	$TLB_HALF_SHIFT, \tmp
+	shr	$TLB_HIGH_SHIFT, \tmp
 	and	soft_tlb_low(%rip), \index32
 	and	soft_tlb_high(%rip), \tmp32
 	or	\tmp32, \index32
