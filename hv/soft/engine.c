@@ -710,7 +710,7 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 		}
 	}
 	soft_tlb_init(soft_cpu(v));
-	v->tlb_pick = (u64)soft_tlb_low << PAGE_SHIFT | (u64)soft_tlb_high << TLB_HIGH_SHIFT;
+	v->tlb_pick = soft_tlb_picked();
 	v->mode_stale = true;
 	return v;
 }

@@ -435,13 +435,17 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 u64 soft_tlb_none(u32 i);
 struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
 void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
-/* An entry's number: bits of linear >> 12, and of linear >> TLB_HIGH_SHIFT. */
-extern u32 soft_tlb_low __attribute__((visibility("hidden")));
+/* tlb_index.c: an entry's number consists of bits 12 to 27 and, where these are not 0, of others. */
+#define TLB_LOW_MASK ((1u << TLB_LOW_BITS) - 1)
+extern u32 soft_tlb_mid __attribute__((visibility("hidden")));
 extern u32 soft_tlb_high __attribute__((visibility("hidden")));
-void soft_tlb_pick_high(void);
+void soft_tlb_pick_all(void);
+/* For PEXT. */
+u64 soft_tlb_picked(void);
 static inline u32 soft_tlb_index(u64 linear)
 {
-	return ((u32)(linear >> PAGE_SHIFT) & soft_tlb_low) |
+	return ((u32)(linear >> PAGE_SHIFT) & TLB_LOW_MASK) |
+	       ((u32)(linear >> TLB_MID_SHIFT) & soft_tlb_mid) |
 	       ((u32)(linear >> TLB_HIGH_SHIFT) & soft_tlb_high);
 }
 /* The host's address of one in a page that way 0 knows, NULL: it does not. */

@@ -30,16 +30,17 @@
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 18
+#define TLB_BITS 19
 /*
- * The entry of an address: its bits 12 to 27, 45 and 46. Of a program, 45 tells the heap
- * from libraries and stack; of Linux, 46 tells the map of all memory from the rest, and 45
- * stacks and modules' data from the kernel itself. Where PEXT is slow it is bits 12 to 27
- * alone.
+ * The entry of an address: its bits 12 to 27, 30, 45 and 46. Of a program, 45 tells the
+ * heap from libraries and stack; of Linux, 46 tells the map of all memory from the rest,
+ * 45 stacks and modules' data from the kernel itself, and 30 the data of one CPU from
+ * those of others, which begin at equal distances from the ends of memory. Where PEXT is
+ * slow it is bits 12 to 27 alone.
  */
-#define TLB_HIGH_BIT 45
-#define TLB_HIGH_BITS 2
-#define TLB_HIGH_SHIFT (TLB_HIGH_BIT - (TLB_BITS - TLB_HIGH_BITS))
+#define TLB_LOW_BITS 16
+#define TLB_MID_SHIFT (30 - TLB_LOW_BITS)
+#define TLB_HIGH_SHIFT (45 - TLB_LOW_BITS - 1)
 #define TLB_MODE_SIZE (4 * 8 << TLB_BITS)
 #define TLB_WTAG (8 << TLB_BITS)	/* behind rtag */
 #define TLB_DELTA (2 * 8 << TLB_BITS)
