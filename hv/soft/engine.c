@@ -48,6 +48,9 @@ ASSERT_CPU(site, OFF_SITE);
 ASSERT_CPU(site_list, OFF_SITE_LIST);
 ASSERT_CPU(site_count, OFF_SITE_COUNT);
 ASSERT_CPU(site_pages, OFF_SITE_PAGES);
+ASSERT_CPU(fills.sites, OFF_FILLS + FILLS_SITES);
+ASSERT_CPU(fills.victims, OFF_FILLS + FILLS_VICTIMS);
+ASSERT_CPU(fills.groups, OFF_FILLS + FILLS_GROUPS);
 ASSERT_CPU(jc, OFF_JC);
 ASSERT_CPU(far, OFF_FAR);
 ASSERT_CPU(ret, OFF_RET);
@@ -704,7 +707,7 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 		}
 	}
 	soft_tlb_init(soft_cpu(v));
-	v->tlb_pick = (u64)soft_tlb_low << PAGE_SHIFT | (u64)soft_tlb_high << TLB_HALF_SHIFT;
+	v->tlb_pick = soft_tlb_picked();
 	v->mode_stale = true;
 	return v;
 }

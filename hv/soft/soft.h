@@ -57,10 +57,20 @@ enum mmu_index {
  * so a site means the same to all in its class.
  */
 struct site {
-	u64 tag;		/* SITE_READ, SITE_WRITE: the page; SITE_CONST_*: the address */
-	u64 delta;		/* as the TLB's; SITE_CONST_*: the host's address */
+	u64 tag;		/* SITE_READ, SITE_WRITE: the page; the others: the address */
+	u64 delta;		/* as the TLB's; the others: the host's address */
 };
-enum site_class { SITE_READ, SITE_WRITE, SITE_CONST_READ, SITE_CONST_WRITE };
+/*
+ * What is the same address each time has a site for it. Where the translator
+ * knows its place in the page (CONST), whoever has that address does not reach
+ * into the next page; with a segment's base (SEG) that is not known, and
+ * addresses near a page's end are never in the site.
+ */
+enum site_class {
+	SITE_READ, SITE_WRITE,
+	SITE_CONST_READ, SITE_CONST_WRITE,
+	SITE_SEG_READ, SITE_SEG_WRITE,
+};
 /*
  * No canonical address is in this page. A delta of 0 with it makes the host's
  * #GP or #SS what is the guest's #GP anyway. Its upper two bits differ from
@@ -213,6 +223,14 @@ struct helper_call {
 	struct insn in;
 };
 
+/* What the fill routines in entry.S did. */
+struct fill_counts {
+	u64 sites;		/* filled */
+	u64 victims;		/* entries found among the TLB's victims */
+	u64 groups;		/* checks for several accesses that failed */
+	u64 unused;
+};
+
 /* What stats.c tells of a vCPU; the times are of host_rdtsc(), with the option stats-time. */
 struct soft_stats {
 	u64 translations, translated_insns, translated_bytes, code_bytes;
@@ -234,6 +252,7 @@ struct soft_cpu {
 	u16 site_list[MMU_COUNT][2][SITE_LIST_MAX];
 	u32 site_count[MMU_COUNT][2];
 	u64 site_pages[MMU_COUNT][2][SITE_PAGES / 64];	/* linear pages (hashed) in sites */
+	struct fill_counts fills;
 	struct jc_entry jc[MMU_COUNT][2][JC_ENTRIES];
 	u64 far[FAR_SLOTS];	/* where direct jumps to other pages lead (far.c) */
 	struct ret_stack ret[MMU_COUNT] __attribute__((aligned(PAGE_SIZE)));
@@ -420,14 +439,18 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 u64 soft_tlb_none(u32 i);
 struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
 void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
-/* An entry's number: bits of linear >> 12, and of linear >> TLB_HALF_SHIFT. */
-extern u32 soft_tlb_low __attribute__((visibility("hidden")));
+/* tlb_index.c: an entry's number consists of bits 12 to 27 and, where these are not 0, of others. */
+#define TLB_LOW_MASK ((1u << TLB_LOW_BITS) - 1)
+extern u32 soft_tlb_mid __attribute__((visibility("hidden")));
 extern u32 soft_tlb_high __attribute__((visibility("hidden")));
-void soft_tlb_pick_halves(void);
+void soft_tlb_pick_all(void);
+/* For PEXT. */
+u64 soft_tlb_picked(void);
 static inline u32 soft_tlb_index(u64 linear)
 {
-	return ((u32)(linear >> PAGE_SHIFT) & soft_tlb_low) |
-	       ((u32)(linear >> TLB_HALF_SHIFT) & soft_tlb_high);
+	return ((u32)(linear >> PAGE_SHIFT) & TLB_LOW_MASK) |
+	       ((u32)(linear >> TLB_MID_SHIFT) & soft_tlb_mid) |
+	       ((u32)(linear >> TLB_HIGH_SHIFT) & soft_tlb_high);
 }
 /* The host's address of one in a page that way 0 knows, NULL: it does not. */
 static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
@@ -615,9 +638,11 @@ extern __thread struct vcpu *soft_running;
 /* switches.c */
 extern struct soft_switches {
 	bool exact_flags;	/* dead flags are saved too: exact at every fault */
+	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */
+	bool no_prefetch;	/* PREFETCHh does nothing */
 	bool no_returns;	/* returns ask the jump cache */
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* ... which asks the TLB */

@@ -14,9 +14,10 @@ struct counter {
 	enum engine_stat kind;
 };
 
-#define COUNT(text, field) { text, offsetof(struct soft_stats, field), ENGINE_STAT_COUNT }
-#define TIME(text, field) { text, offsetof(struct soft_stats, field), ENGINE_STAT_NS }
-#define PEAK(text, field) { text, offsetof(struct soft_stats, field), ENGINE_STAT_PEAK }
+#define COUNT(text, field) { text, offsetof(struct soft_cpu, stats.field), ENGINE_STAT_COUNT }
+#define TIME(text, field) { text, offsetof(struct soft_cpu, stats.field), ENGINE_STAT_NS }
+#define PEAK(text, field) { text, offsetof(struct soft_cpu, stats.field), ENGINE_STAT_PEAK }
+#define FILL(text, field) { text, offsetof(struct soft_cpu, fills.field), ENGINE_STAT_COUNT }
 #define EXIT(text, reason) COUNT(text, exits[reason])
 
 static const struct counter counters[] = {
@@ -32,6 +33,9 @@ static const struct counter counters[] = {
 	COUNT("links", links),
 	COUNT("tlb_misses", tlb_misses),
 	COUNT("tlb_fills", tlb_fills),
+	FILL("victim_hits", victims),
+	FILL("site_fills", sites),
+	FILL("group_failures", groups),
 	COUNT("fetch_tlb_misses", itlb_misses),
 	COUNT("tlb_flushes", tlb_flushes),
 	COUNT("tlb_flushes_keeping_global", tlb_flushes_local),
@@ -122,17 +126,17 @@ static u64 to_ns(u64 cycles)
 
 void soft_stat_values(struct vcpu *v, u64 *out)
 {
-	const struct soft_stats *st = &soft_cpu(v)->stats;
+	const struct soft_cpu *c = soft_cpu(v);
 
 	for (u32 i = 0; i < ARRAY_SIZE(counters); i++) {
-		u64 val = *(const u64 *)((const u8 *)st + counters[i].offset);
+		u64 val = *(const u64 *)((const u8 *)c + counters[i].offset);
 
 		if (counters[i].kind != ENGINE_STAT_COUNT)
 			val = to_ns(val);
 		*out++ = counters[i].kind == ENGINE_STAT_PEAK ? val / 1000 : val;
 	}
 	for (u32 i = 0; i < helper_count; i++)
-		*out++ = st->helpers[helpers[i]];
+		*out++ = c->stats.helpers[helpers[i]];
 }
 
 void soft_stats_block(struct vcpu *v, const struct block *b)

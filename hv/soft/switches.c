@@ -12,9 +12,11 @@ static const struct {
 	bool *on;
 } switches[] = {
 	{ "exact-flags", &soft_switch.exact_flags },
+	{ "no-crossing", &soft_switch.no_crossing },
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },
+	{ "no-prefetch", &soft_switch.no_prefetch },
 	{ "no-returns", &soft_switch.no_returns },
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },

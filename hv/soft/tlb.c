@@ -138,11 +138,6 @@ static void sites_list_anew(struct soft_cpu *c, int m, u32 half)
 	c->site_count[m][half] = n;
 }
 
-static enum site_class class_of(int m, u32 place)
-{
-	return (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (sizeof(struct site) * SITES);
-}
-
 /* As the fill routines in entry.S do it. */
 static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delta)
 {
@@ -150,6 +145,7 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 	u32 half = linear >> 63, bit = page_bit(linear);
 	struct site *t = &c->site[m][k];
 
+	c->fills.sites++;
 	if ((t->tag ^ linear) >> 62) {	/* empty, or of the other half */
 		if (c->site_count[m][half] == SITE_LIST_MAX)
 			sites_list_anew(c, m, half);
@@ -157,7 +153,7 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 	}
 	if (k / SITES < SITE_CONST_READ)
 		*t = (struct site){ linear & PAGE_MASK, delta };
-	else if ((linear & ~PAGE_MASK) <= SITE_CONST_MAX)
+	else if (k / SITES < SITE_SEG_READ || (linear & ~PAGE_MASK) <= SITE_SEG_MAX)
 		*t = (struct site){ linear, linear + delta };
 	else
 		return;
@@ -542,6 +538,7 @@ static u8 refused(const struct soft_cpu *c, u64 linear, u32 info)
 
 static void *group_fails(struct vcpu *v)
 {
+	soft_cpu(v)->fills.groups++;
 	v->scratch[0] = SOFT_GROUP;
 	return NULL;
 }
@@ -566,8 +563,6 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	u8 *host;
 
 	if (!canonical(linear) || (linear & ~PAGE_MASK) + MISS_SIZE(info) > PAGE_SIZE ||
-	    (site && class_of(MODE_MMU(c->mode), site) >= SITE_CONST_READ &&
-	     (linear & ~PAGE_MASK) > SITE_CONST_MAX) ||
 	    mmu_walk(v, linear, MMU_READ, &x))
 		return group_fails(v);
 	s = find_slot(v, x.gpa);
@@ -581,6 +576,27 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	if (site)
 		site_fill(c, MODE_MMU(c->mode), site, linear, (u64)(uintptr_t)host - linear);
 	return host;
+}
+
+/*
+ * size bytes from linear on lie in two pages: an instruction that only reads finds
+ * them in the bounce buffer. NULL: it is no plain memory, or not there.
+ */
+static void *crossing_read(struct vcpu *v, u64 linear, u32 size)
+{
+	struct soft_cpu *c = soft_cpu(v);
+	u32 first = (u32)(PAGE_SIZE - (linear & ~PAGE_MASK));
+	const void *from;
+
+	if (soft_switch.no_crossing || MODE_BITS(c->mode) != MODE_64 || size > 64)
+		return NULL;
+	from = mem_ptr(v, linear, first, MMU_READ);
+	if (!from || host_guest_copy(c->bounce, from, first))
+		return NULL;
+	from = mem_ptr(v, linear + first, size - first, MMU_READ);
+	if (!from || host_guest_copy(c->bounce + first, from, size - first))
+		return NULL;
+	return c->bounce;
 }
 
 static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
@@ -606,8 +622,10 @@ static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 		vcpu_raise_error(v, vector, 0);
 		return fault_after_x87(v, info);
 	}
-	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE)
-		return odd(v);
+	if ((linear & ~PAGE_MASK) + size > PAGE_SIZE) {
+		host = write ? NULL : crossing_read(v, linear, size);
+		return host ? host : odd(v);
+	}
 	if (mmu_walk(v, linear, write ? MMU_WRITE | MMU_READ : MMU_READ, &x)) {
 		if (info & MISS_MASKED)
 			return odd(v);

@@ -6,9 +6,16 @@
  */
 #include "soft.h"
 
-u32 soft_tlb_low = TLB_ENTRIES / 2 - 1, soft_tlb_high;
+u32 soft_tlb_mid, soft_tlb_high;
 
-void soft_tlb_pick_halves(void)
+void soft_tlb_pick_all(void)
 {
-	soft_tlb_high = TLB_ENTRIES / 2;
+	soft_tlb_mid = 1u << TLB_LOW_BITS;
+	soft_tlb_high = 3u << (TLB_LOW_BITS + 1);
+}
+
+u64 soft_tlb_picked(void)
+{
+	return (u64)TLB_LOW_MASK << PAGE_SHIFT | (u64)soft_tlb_mid << TLB_MID_SHIFT |
+	       (u64)soft_tlb_high << TLB_HIGH_SHIFT;
 }

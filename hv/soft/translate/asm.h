@@ -24,11 +24,15 @@
 
 /* \index = that of address \reg; \tmp is clobbered. */
 .macro tlb_index reg, tmp, tmp32, index, index32
-	mov	\reg, \index
 	mov	\reg, \tmp
+	mov	\reg, \index
+	shr	$TLB_MID_SHIFT, \tmp
 	shr	$12, \index
-	shr	$TLB_HALF_SHIFT, \tmp
-	and	soft_tlb_low(%rip), \index32
+	and	soft_tlb_mid(%rip), \tmp32
+	and	$((1 << TLB_LOW_BITS) - 1), \index32
+	or	\tmp32, \index32
+	mov	\reg, \tmp
+	shr	$TLB_HIGH_SHIFT, \tmp
 	and	soft_tlb_high(%rip), \tmp32
 	or	\tmp32, \index32
 .endm

@@ -207,8 +207,11 @@ static bool special(struct xl *x, struct xinsn *xi)
 		xi->kind = K_STI;
 		return (x->mode & (MODE_CPL0 | MODE_ONE)) == MODE_CPL0;
 	default:
-		if (xi->zi.meta.category == ZYDIS_CATEGORY_WIDENOP ||
-		    xi->zi.meta.category == ZYDIS_CATEGORY_PREFETCH) {
+		if (xi->zi.meta.category == ZYDIS_CATEGORY_PREFETCH) {
+			xi->kind = x_can_prefetch(x, xi) ? K_PREFETCH : K_NOP;
+			return true;
+		}
+		if (xi->zi.meta.category == ZYDIS_CATEGORY_WIDENOP) {
 			xi->kind = K_NOP;
 			return true;
 		}

@@ -25,6 +25,7 @@ enum { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R10 = 10, H_R11
 enum xkind {
 	K_COPY,		/* runs as itself */
 	K_NOP,
+	K_PREFETCH,
 	K_PROBE,	/* touches its memory and does nothing (CLFLUSH) */
 	K_XCHG_R8,	/* F3 41 90, which is no PAUSE */
 	K_HELPER,	/* emulated in C */
@@ -296,6 +297,19 @@ static inline u8 *e_jcc(struct xl *x, u8 cc)
 	return x->p - 4;
 }
 
+/* jcc rel8 to x->p as it is at e_aim_short(). */
+static inline u8 *e_jcc_short(struct xl *x, u8 cc)
+{
+	e8(x, 0x70 | cc);
+	e8(x, 0);
+	return x->p - 1;
+}
+
+static inline void e_aim_short(const struct xl *x, u8 *rel8)
+{
+	*rel8 = (u8)(x->p - (rel8 + 1));
+}
+
 static inline u8 *e_jmp(struct xl *x)
 {
 	e8(x, 0xe9);
@@ -372,6 +386,9 @@ void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 /* x_memory with the place in S0 and x->ref instead of S0 alone; S1 is free. */
 void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 		  bool write, u32 align);
+/* PREFETCHh and PREFETCHW that may be more than a NOP. */
+bool x_can_prefetch(const struct xl *x, const struct xinsn *xi);
+void x_prefetch(struct xl *x, const struct xinsn *xi);
 void x_rip(struct xl *x, int reg, s64 gpa32_target);
 /* ... at the instruction behind xi. */
 void x_exit_behind(struct xl *x, const struct xinsn *xi, u8 cc, enum soft_exit why);
@@ -412,6 +429,12 @@ static inline void x_swap(struct xl *x)
 void x_rsp_catch_up(struct xl *x);
 /* May xi run while RSP is behind? */
 bool x_rsp_may_wait(const struct xinsn *xi);
+
+/* Linear addresses lo to hi - 1; bits from 12 on may be other ones. */
+static inline bool x_in_page(s64 lo, s64 hi)
+{
+	return !((lo ^ (hi - 1)) & (s64)PAGE_MASK);
+}
 
 /* steady.c */
 void x_find_steady(struct xl *x);

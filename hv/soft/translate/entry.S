@@ -136,8 +136,8 @@ tlb_miss:
 	ja	8f
 	test	SITE_MASK(%rax), %cx
 	jnz	9f
-.if \class >= 2
-	cmp	$SITE_CONST_MAX, %ecx
+.if \class >= 4
+	cmp	$SITE_SEG_MAX, %ecx
 	ja	7f
 .endif
 	mov	SITE_AT(%rax), %eax
@@ -148,7 +148,8 @@ tlb_miss:
 	xor	%rbp, %rcx
 	shr	$62, %rcx
 	jnz	5f			/* it was empty, or of the other half */
-4:	mov	%rbp, %rcx
+4:	incq	8 + OFF_FILLS + FILLS_SITES(%rsp)
+	mov	%rbp, %rcx
 .if \class < 2
 	and	$-4096, %rcx
 	mov	%rcx, (%rax)
@@ -183,8 +184,9 @@ tlb_miss:
 	mov	.Lvictim + 16(%rsp,%r11), %r11
 	xor	%rbp, %rcx
 	cmp	$0xfff, %rcx
-	jbe	2b
-	jmp	9f
+	ja	9f
+	incq	8 + OFF_FILLS + FILLS_VICTIMS(%rsp)
+	jmp	2b
 
 5:	/* It joins the list of its half. */
 	mov	%rbp, %rcx
@@ -207,6 +209,7 @@ tlb_miss:
 	jmp	9f
 8:	testb	$SITE_GROUP_BIT, SITE_INFO + 1(%rax)
 	jz	9f
+	incq	8 + OFF_FILLS + FILLS_GROUPS(%rsp)
 	mov	8 + OFF_SITE_SAVE(%rsp), %rax
 	mov	8 + OFF_SITE_SAVE + 8(%rsp), %rcx
 	xor	%ebp, %ebp
@@ -218,14 +221,14 @@ tlb_miss:
 
 	.p2align 4
 .irp	m, 0, 1, 2
-.irp	k, 0, 1, 2, 3
+.irp	k, 0, 1, 2, 3, 4, 5
 	site_fill \m, \k
 .endr
 .endr
 
 table soft_site_thunks
 .irp	m, 0, 1, 2
-.irp	k, 0, 1, 2, 3
+.irp	k, 0, 1, 2, 3, 4, 5
 	.quad	.Lfill_\m\()_\k
 .endr
 .endr

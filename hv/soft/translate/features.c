@@ -154,7 +154,7 @@ void soft_features_init(void)
 	x_has_bmi2 = has(r, (struct feature)L7B(8));
 	x_has_fast_pext = x_has_bmi2 && !slow_pext(r[LEAF_1][0]);
 	if (x_has_fast_pext)
-		soft_tlb_pick_halves();
+		soft_tlb_pick_all();
 	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
 		const char *name = ZydisISASetGetString((ZydisISASet)i);
 

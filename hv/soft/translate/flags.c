@@ -51,6 +51,7 @@ static bool saved_first(const struct xl *x)
 		case K_HELPER:
 		case K_TRAP:
 		case K_MOFFS:
+		case K_PREFETCH:
 		case K_PROBE:
 			return true;
 		default:

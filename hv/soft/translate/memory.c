@@ -233,6 +233,18 @@ static u8 e_in_page(struct xl *x, int reg, s32 disp, u32 span, u32 align)
 	return CC_A;
 }
 
+/* S0 = what remains of reg's address in the TLB's entry with that tag, S1 = the entry's number. */
+static void e_tlb_compare(struct xl *x, int reg, s32 tag)
+{
+	e_tlb_index(x, reg);
+	if (reg == S0) {
+		e_s0_entry(x, 0x33, tag);		/* xor */
+	} else {
+		e_s0_entry(x, 0x8b, tag);		/* mov */
+		e_op_rr(x, true, 0x31, reg, S0);	/* xor */
+	}
+}
+
 /*
  * Compares [reg + disp] (reg alone when it must be aligned) with what the site
  * knows, or the TLB: span bytes are in its page. A site is asked where the
@@ -250,13 +262,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 	if (f.tlb) {
 		at = OFF_TLB + MODE_MMU(x->mode) * TLB_MODE_SIZE;
 		tag = at + (write ? TLB_WTAG : 0);
-		e_tlb_index(x, reg);
-		if (reg == S0) {
-			e_s0_entry(x, 0x33, tag);		/* xor */
-		} else {
-			e_s0_entry(x, 0x8b, tag);		/* mov */
-			e_op_rr(x, true, 0x31, reg, S0);	/* xor */
-		}
+		e_tlb_compare(x, reg, tag);
 		cc = e_in_page(x, S0, disp, span, align);
 		f.at = at + TLB_DELTA;
 		at = 0;
@@ -278,9 +284,18 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 	return f;
 }
 
-/* S0 is an address: it becomes the host's. */
+/* [base + index * scale + disp] of host registers that are the guest's; -1: none. */
+struct parts {
+	int base, index, scale;
+	s32 disp;
+};
+
+/*
+ * S0 is an address: it becomes the host's. With its parts, when they are known,
+ * that takes one instruction less behind the TLB, and x->ref says the rest.
+ */
 static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool write, u32 align,
-			  bool stack, bool same)
+			  bool stack, bool same, const struct parts *parts)
 {
 	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 64 && !(size & (size - 1));
 	struct found f;
@@ -293,6 +308,15 @@ static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool w
 	}
 	f = compare(x, xi, S0, 0, size, write, align, same);
 	f.cold->info = miss_info(xi, size, write, align, ac, stack);
+	if (f.tlb && parts) {
+		f.cold->delta = true;
+		e_op_found(x, 0x8b, &f);
+		f.cold->back = x->p;
+		if (parts->index >= 0)
+			e_lea_full(x, true, S0, S0, parts->index, parts->scale, 0);
+		x->ref = (struct x_ref){ .index = (s8)parts->base, .disp = parts->disp };
+		return;
+	}
 	if (f.tlb)
 		e_s0_entry(x, 0x33, f.tag);	/* the address again */
 	e_op_found(x, 0x03, &f);
@@ -300,20 +324,21 @@ static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool w
 	x->ref = (struct x_ref){ .index = -1 };
 }
 
-/* S0 is an address that is the same whenever the instruction runs: it becomes the host's. */
-static void check_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, u32 align,
-			u32 info, s32 *where)
+/*
+ * S0 is an address that is the same whenever the instruction runs: it becomes
+ * the host's. class: SITE_CONST_READ or SITE_SEG_READ.
+ */
+static void check_const(struct xl *x, const struct xinsn *xi, enum site_class class, u32 span,
+			bool write, u32 align, u32 info, s32 *where)
 {
-	enum site_class class = write ? SITE_CONST_WRITE : SITE_CONST_READ;
-	s32 site = site_new(x, class);
+	s32 site = site_new(x, class += write);
 	struct cold *c;
 
 	e_cmp_state(x, S0, site);
 	c = cold_site(x, xi, class, site);
 	c->from = e_jcc(x, CC_NE);
 	c->base = S0;
-	/* The others of a group ask the site alone: it must be filled. */
-	c->bound = (u16)(info & MISS_GROUP ? MIN(PAGE_SIZE - span, SITE_CONST_MAX) : PAGE_SIZE - span);
+	c->bound = (u16)(PAGE_SIZE - span);
 	c->mask = (u16)(align - 1);
 	c->info = info;
 	*where = site + (s32)offsetof(struct site, delta);
@@ -335,9 +360,11 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 	struct found f;
 
 	if (base == S0 || disp < 0 || disp > MAX_DISP || align > 1 || (x->mode & MODE_ALIGN)) {
+		struct parts parts = { base, -1, 1, disp };
+
 		e_lea_full(x, true, S0, base, -1, 1, disp);
 		check_address(x, xi, size, write, align, stack,
-			      same_page(x, xi, base == H_R15));
+			      same_page(x, xi, base == H_R15), base == S0 ? NULL : &parts);
 		return;
 	}
 	f = compare(x, xi, base, disp, size, write, 1, same_page(x, xi, base == H_R15));
@@ -372,7 +399,8 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 
 void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site)
 {
-	check_const(x, xi, span, write, 1, span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
+	check_const(x, xi, SITE_CONST_READ, span, write, 1,
+		    span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
 }
 
 static struct exit_link *link_new(struct xl *x)
@@ -418,6 +446,26 @@ static bool is_const(const ZydisDecodedOperand *op)
 		op->mem.base == ZYDIS_REGISTER_EIP);
 }
 
+/*
+ * Such an operand's class of site, SITE_READ where none will do: where its
+ * offset in the page is known now, it must not reach into the next.
+ */
+static enum site_class const_class(const struct xl *x, const struct xinsn *xi,
+				   const ZydisDecodedOperand *op, u32 size)
+{
+	bool long_mode = MODE_BITS(x->mode) == MODE_64;
+	int seg = segment_of(op);
+	s64 at = op->mem.disp.value;
+
+	if (!is_const(op) || (x->mode & MODE_ALIGN) || soft_switch.no_sites)
+		return SITE_READ;
+	if (seg >= SEG_FS || (!long_mode && (x->mode & MODE_SEGBASE(seg))))
+		return SITE_SEG_READ;
+	if (op->mem.base != ZYDIS_REGISTER_NONE)
+		at += x->gpa32 + xi->off + xi->zi.length;
+	return x_in_page(at, at + size) ? SITE_CONST_READ : SITE_READ;
+}
+
 static bool is_based(const struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op)
 {
 	return MODE_BITS(x->mode) == MODE_64 && xi->zi.address_width == 64 &&
@@ -425,10 +473,35 @@ static bool is_based(const struct xl *x, const struct xinsn *xi, const ZydisDeco
 	       op->mem.index == ZYDIS_REGISTER_NONE && segment_of(op) < SEG_FS;
 }
 
+/* Neither a segment's base nor a narrow address is added up elsewhere than in its registers. */
+static bool parts_of(const struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op,
+		    struct parts *p)
+{
+	bool high;
+
+	*p = (struct parts){ -1, -1, op->mem.scale ? op->mem.scale : 1, (s32)op->mem.disp.value };
+	if (MODE_BITS(x->mode) != MODE_64 || xi->zi.address_width != 64 ||
+	    segment_of(op) >= SEG_FS || is_const(op))
+		return false;
+	if (op->mem.base != ZYDIS_REGISTER_NONE) {
+		p->base = host_reg[gpr_number(op->mem.base, &high)];
+		if (p->base < 0)
+			return false;
+	}
+	if (op->mem.index != ZYDIS_REGISTER_NONE) {
+		p->index = host_reg[gpr_number(op->mem.index, &high)];
+		if (p->index < 0)
+			return false;
+	}
+	return true;
+}
+
 void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
 		  bool write, u32 align)
 {
 	int seg = segment_of(op);
+	enum site_class class;
+	struct parts parts;
 	bool high;
 	s32 site;
 
@@ -456,12 +529,41 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 	}
 	x_effective(x, xi, op, S0, true);
 	segment(x, xi, seg, size, write);
-	if (is_const(op) && !(x->mode & MODE_ALIGN) && !soft_switch.no_sites)
-		check_const(x, xi, size, write, align,
+	class = const_class(x, xi, op, size);
+	if (class != SITE_READ)
+		check_const(x, xi, class, size, write, align,
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
 		check_address(x, xi, size, write, align, seg == SEG_SS,
-			      same_page(x, xi, op->mem.base == ZYDIS_REGISTER_RSP));
+			      same_page(x, xi, op->mem.base == ZYDIS_REGISTER_RSP),
+			      parts_of(x, xi, op, &parts) ? &parts : NULL);
+}
+
+bool x_can_prefetch(const struct xl *x, const struct xinsn *xi)
+{
+	return MODE_BITS(x->mode) == MODE_64 && !(x->mode & (MODE_ONE | MODE_BOUNCE)) &&
+	       !soft_switch.no_prefetch && xi->mem >= 0 && xi->zi.address_width == 64 &&
+	       segment_of(&xi->op[xi->mem]) < SEG_FS &&
+	       ((xi->zi.opcode == 0x18 && xi->zi.raw.modrm.reg <= 3) ||
+		(xi->zi.opcode == 0x0d && xi->zi.raw.modrm.reg <= 2));
+}
+
+/* A hint: what the TLB does not know is not fetched. */
+void x_prefetch(struct xl *x, const struct xinsn *xi)
+{
+	s32 tag = OFF_TLB + MODE_MMU(x->mode) * TLB_MODE_SIZE;
+	u8 *miss;
+
+	x_flags_clobber(x, xi);
+	x->s0_holds = 0;
+	x_effective(x, xi, &xi->op[xi->mem], S0, true);
+	e_tlb_compare(x, S0, tag);
+	miss = e_jcc_short(x, e_in_page(x, S0, 0, 1, 1));
+	e_s0_entry(x, 0x33, tag);		/* the address again */
+	e_s0_entry(x, 0x03, tag + TLB_DELTA);
+	e8(x, 0x0f), e8(x, xi->zi.opcode);
+	e_modrm_base(x, xi->zi.raw.modrm.reg, S0, 0);
+	e_aim_short(x, miss);
 }
 
 void x_memory(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op, u32 size,
@@ -477,7 +579,7 @@ void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op
 	int seg = segment_of(op);
 
 	segment(x, xi, seg, size, write);
-	check_address(x, xi, size, write, 1, seg == SEG_SS, false);
+	check_address(x, xi, size, write, 1, seg == SEG_SS, false, NULL);
 }
 
 void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size, bool write)
@@ -492,7 +594,7 @@ void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 	} else {
 		e_lea_full(x, false, S0, base, -1, 1, disp);
 		segment(x, xi, SEG_SS, size, write);
-		check_address(x, xi, size, write, 1, true, same_page(x, xi, true));
+		check_address(x, xi, size, write, 1, true, same_page(x, xi, true), NULL);
 	}
 }
 

@@ -30,13 +30,17 @@
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 17
+#define TLB_BITS 19
 /*
- * The entry of an address: its bits 12 to 27, and bit 45, which tells a program's
- * heap from its libraries and stack. Where PEXT is slow it is bits 12 to 27 alone.
+ * The entry of an address: its bits 12 to 27, 30, 45 and 46. Of a program, 45 tells the
+ * heap from libraries and stack; of Linux, 46 tells the map of all memory from the rest,
+ * 45 stacks and modules' data from the kernel itself, and 30 the data of one CPU from
+ * those of others, which begin at equal distances from the ends of memory. Where PEXT is
+ * slow it is bits 12 to 27 alone.
  */
-#define TLB_HALF_BIT 45
-#define TLB_HALF_SHIFT (TLB_HALF_BIT - (TLB_BITS - 1))
+#define TLB_LOW_BITS 16
+#define TLB_MID_SHIFT (30 - TLB_LOW_BITS)
+#define TLB_HIGH_SHIFT (45 - TLB_LOW_BITS - 1)
 #define TLB_MODE_SIZE (4 * 8 << TLB_BITS)
 #define TLB_WTAG (8 << TLB_BITS)	/* behind rtag */
 #define TLB_DELTA (2 * 8 << TLB_BITS)
@@ -44,7 +48,7 @@
 #define VICTIM_BITS 12
 #define VICTIM_MODE_SIZE (32 << VICTIM_BITS)
 #define SITES 4096
-#define SITE_CLASSES 4
+#define SITE_CLASSES 6
 #define SITE_MODE_SIZE (16 * SITES * SITE_CLASSES)
 #define SITE_LIST_MAX (SITES * SITE_CLASSES)
 #define OFF_TLB SOFT_CPU_OFFSET
@@ -54,7 +58,11 @@
 #define OFF_SITE_COUNT (OFF_SITE_LIST + TLB_MODES * 2 * 2 * SITE_LIST_MAX)
 #define OFF_SITE_PAGES (OFF_SITE_COUNT + TLB_MODES * 2 * 4)
 #define SITE_PAGES 4096
-#define OFF_JC (OFF_SITE_PAGES + TLB_MODES * 2 * SITE_PAGES / 8)
+#define OFF_FILLS (OFF_SITE_PAGES + TLB_MODES * 2 * SITE_PAGES / 8)
+#define FILLS_SITES 0
+#define FILLS_VICTIMS 8
+#define FILLS_GROUPS 16
+#define OFF_JC (OFF_FILLS + 32)
 #define JC_BITS 15
 #define JC_WAY_SIZE (16 << JC_BITS)
 #define JC_MODE_SIZE (2 * JC_WAY_SIZE)
@@ -79,6 +87,6 @@
 #define SITE_MASK -15		/* u16: bits of the offset that must be 0 */
 #define SITE_GROUP_BIT 0x20	/* MISS_GROUP in the second byte of MISS_* */
 /* How near to its page's end an operand may begin that goes into a SITE_CONST_* */
-#define SITE_CONST_MAX (4096 - 256)
+#define SITE_SEG_MAX (4096 - 256)	/* offsets in the page that SITE_SEG_* hold */
 
 #endif

@@ -36,11 +36,13 @@ static bool same_address(const struct analysis *a, const struct x_group *g, cons
 	       (s->index < 0 || g->index_changes == a->reg[s->index].changes);
 }
 
-static bool join(struct x_group *g, s64 lo, s64 hi)
+static bool join(const struct xl *x, struct x_group *g, s64 lo, s64 hi)
 {
 	lo = MIN(lo, g->lo);
 	hi = MAX(hi, g->hi);
 	if (hi - lo > MAX_SPAN)
+		return false;
+	if (g->base == INSN_RIP && !x_in_page(x->gpa32 + lo, x->gpa32 + hi))
 		return false;
 	g->lo = lo;
 	g->hi = hi;
@@ -54,7 +56,7 @@ static bool join(struct x_group *g, s64 lo, s64 hi)
  */
 static bool join_for_writing(struct analysis *a, struct x_group *g, s64 lo, s64 hi)
 {
-	if (g->write || (s32)g->first <= a->last_jump || !join(g, lo, hi))
+	if (g->write || (s32)g->first <= a->last_jump || !join(a->x, g, lo, hi))
 		return false;
 	g->write = true;
 	return true;
@@ -72,7 +74,7 @@ static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 		for (u32 i = x->ngroups; i-- > 0;) {
 			g = &x->groups[i];
 			if (g->write == (pass == 0) && (g->write || !write) &&
-			    same_address(a, g, s) && join(g, lo, hi)) {
+			    same_address(a, g, s) && join(x, g, lo, hi)) {
 				s->group = (s8)i;
 				return;
 			}

@@ -157,6 +157,9 @@ static void emit(struct xl *x, struct xinsn *xi)
 	case K_NOP:
 		x->s0_kept = true;
 		break;
+	case K_PREFETCH:
+		x_prefetch(x, xi);
+		break;
 	case K_PROBE:
 		x_memory(x, xi, &xi->op[xi->mem], 1, false, 1);
 		break;

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the software engine finds an operand in memory: every form of an
+ * address, constant ones near the end of a page, what crosses into another
+ * page, which may be anywhere or missing, and prefetches, which neither fault
+ * nor change anything. Intel SDM vol. 1, 3.7.5, and vol. 2, PREFETCHh.
+ */
+#include "guest64.h"
+
+#define DATA 0x40000ul
+#define OTHER 0x50000ul		/* the memory of the page behind DATA */
+#define MISSING (DATA + 0x2000)
+#define ROUNDS 50
+#define CR4_OSFXSR 0x200u
+
+/* The bytes as they follow each other at DATA, of two pages that do not in memory. */
+static unsigned char expected[8192];
+
+static void map_data(void)
+{
+	for (size_t i = 0; i < sizeof(expected); i++) {
+		expected[i] = (unsigned char)(i * 7 ^ i >> 5);
+		memory[(i < 4096 ? DATA : OTHER - 4096) + i] = expected[i];
+	}
+	map64(DATA, DATA, PTE_BASE | user_bit());
+	map64(DATA + 4096, OTHER, PTE_BASE | user_bit());
+	map64(MISSING, 0, 0);
+}
+
+static uint64_t value(uint64_t linear, size_t size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, expected + (linear - DATA), size);
+	return v;
+}
+
+/* Sums of what addresses of every form hold, all at [RBX + 4 * RDX - 0x3000] or 8 behind it. */
+CODE64(forms,
+	"mov	%rbx, %r10\n\t"
+	"mov	%rdx, %r11\n\t"
+	"xor	%eax, %eax\n\t"
+	"1: add	-0x3000(%rbx,%rdx,4), %rax\n\t"
+	"add	-0x2ff8(%rbx,%rdx,4), %rax\n\t"
+	"lea	-0x3000(%rbx,%rdx,4), %rdi\n\t"
+	"xor	(%rdi), %rax\n\t"
+	"mov	-0x3000(%r10,%r11,4), %r8\n\t"
+	"add	%r8, %rax\n\t"
+	"lea	(,%rdx,4), %r12\n\t"
+	"stc\n\t"
+	"mov	-0x3000(%rbx,%r12), %r13\n\t"
+	"adc	%r13, %rax\n\t"
+	"lea	0x10(%rdi), %r14\n\t"
+	"mov	-0x10(%r14), %r13\n\t"
+	"rol	$3, %rax\n\t"
+	"add	%r13, %rax\n\t"
+	"lea	-0x1000(%rdi), %r14\n\t"
+	"mov	0x1000(%r14), %r9d\n\t"
+	"add	%r9, %rax\n\t"
+	"lea	-0x3000(%rbx), %rsi\n\t"
+	"movzbl	(%rsi,%rdx,4), %r9d\n\t"
+	"sub	%r9, %rax\n\t"
+	"movsbq	8(%rsi,%rdx,4), %r9\n\t"
+	"sub	%r9, %rax\n\t"
+	"mov	%rdi, %rbp\n\t"
+	"xor	-0x3000(%rbx,%r11,4), %ebp\n\t"
+	"add	%rbp, %rax\n\t"
+	"add	-0x3000(%rbx,%rdx,4), %ah\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+
+static uint64_t model(uint64_t at, unsigned int rounds)
+{
+	uint64_t rax = 0, v = value(at, 8), w = value(at + 8, 8);
+
+	while (rounds--) {
+		rax += v + w;
+		rax ^= v;
+		rax += v;
+		rax += v + 1;
+		rax = rax << 3 | rax >> 61;
+		rax += v;
+		rax += (uint32_t)v;
+		rax -= (uint8_t)v;
+		rax -= (uint64_t)(int64_t)(int8_t)w;
+		rax += (uint32_t)at ^ (uint32_t)v;
+		rax = (rax & ~0xff00ull) | ((rax + ((v & 0xff) << 8)) & 0xff00);
+	}
+	return rax;
+}
+
+static void test_forms(void **state)
+{
+	(void)state;
+	PUT(CODE64_AT, forms);
+	map_data();
+	for (uint64_t at = DATA + 0xfd0; at < DATA + 0x1010; at++) {
+		uint64_t rdx = at & 0xfff;
+		struct kvm_regs r = { .rcx = ROUNDS, .rdx = rdx, .rbx = at + 0x3000 - 4 * rdx };
+
+		assert_int_equal(good64(r).rax, model(at, ROUNDS));
+	}
+}
+
+/*
+ * Three instructions that have one address, of one, two and eight bytes, by RIP
+ * and by FS: sites may be theirs together, the place in the page is not.
+ */
+CODE64(constants,
+	"1: movzbl	0x40000, %eax\n\t"
+	"add	%rax, %rbx\n\t"
+	"movzwl	0x40000, %eax\n\t"
+	"add	%rax, %rbx\n\t"
+	"add	0x40000, %rbx\n\t"
+	"movzbl	%fs:0x100, %eax\n\t"
+	"add	%rax, %rbx\n\t"
+	"movzwl	%fs:0x100, %eax\n\t"
+	"add	%rax, %rbx\n\t"
+	"add	%fs:0x100, %rbx\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+
+/* Puts the absolute address in place of DATA. */
+static void put_constants(uint64_t address)
+{
+	uint32_t from = DATA, to = (uint32_t)address;
+
+	PUT(CODE64_AT, constants);
+	for (size_t i = 0; i + 4 <= (size_t)(constants_end - constants); i++)
+		if (!memcmp(constants + i, &from, 4))
+			memcpy(memory + CODE64_AT + i, &to, 4);
+}
+
+static void test_constants(void **state)
+{
+	struct kvm_sregs s;
+
+	(void)state;
+	map_data();
+	for (uint64_t at = DATA + 0xef8; at < DATA + 0x1008; at += at < DATA + 0xff0 ? 31 : 1) {
+		uint64_t sum = value(at, 1) + value(at, 2) + value(at, 8);
+
+		put_constants(at);
+		s = get_sregs64();
+		s.fs.base = at - 0x100;
+		set_sregs64(&s);
+		assert_int_equal(good64((struct kvm_regs){ .rcx = ROUNDS }).rbx, 2 * ROUNDS * sum);
+	}
+}
+
+/* Neighbours by RIP, which share a check when they are in one page. */
+CODE64(neighbours,
+	"1: mov	near_end(%rip), %rax\n\t"
+	"add	%rax, %rbx\n\t"
+	"mov	near_end + 8(%rip), %rax\n\t"
+	"add	%rax, %rbx\n\t"
+	"incq	near_end + 16(%rip)\n\t"
+	"add	near_end + 16(%rip), %rbx\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT
+	".set	near_end, neighbours + 0x1000\n\t");
+
+static void test_neighbours(void **state)
+{
+	(void)state;
+	for (uint64_t at = CODE64_AT + 0x1fd0; at < CODE64_AT + 0x2008; at++) {
+		memcpy(memory + at - 0x1000, neighbours, (size_t)(neighbours_end - neighbours));
+		put64(at, 5);
+		put64(at + 8, 11);
+		put64(at + 16, 100);
+		assert_int_equal(good64((struct kvm_regs){ .rip = at - 0x1000, .rcx = ROUNDS }).rbx,
+				 ROUNDS * (5 + 11 + 100) + ROUNDS * (ROUNDS + 1) / 2);
+	}
+}
+
+/* What reads, and what reads and writes, in two pages. */
+CODE64(across,
+	"1: mov	(%rsi), %rax\n\t"
+	"cmp	%rax, (%rsi)\n\t"
+	"jne	2f\n\t"
+	"movdqu	(%rsi), %xmm0\n\t"
+	"movq	%xmm0, %rdx\n\t"
+	"cmp	%rdx, %rax\n\t"
+	"jne	2f\n\t"
+	"add	%rax, %rbx\n\t"
+	"push	(%rsi)\n\t"
+	"pop	%rdx\n\t"
+	"cmp	%rdx, %rax\n\t"
+	"jne	2f\n\t"
+	"not	%rax\n\t"
+	"notq	(%rsi)\n\t"
+	"xchg	%rax, (%rsi)\n\t"
+	"notq	(%rsi)\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	"2: " END_TEXT);
+
+static void test_across(void **state)
+{
+	struct kvm_sregs s = get_sregs64();
+
+	(void)state;
+	s.cr4 |= CR4_OSFXSR;
+	set_sregs64(&s);
+	PUT(CODE64_AT, across);
+	map_data();
+	for (uint64_t at = DATA + 0xff0; at <= DATA + 0x1000; at++) {
+		uint64_t v = value(at, 8);
+		struct kvm_regs r = good64((struct kvm_regs){ .rcx = ROUNDS, .rsi = at });
+
+		assert_int_equal(r.rcx, 0);
+		assert_int_equal(r.rbx, ROUNDS * v);
+		assert_memory_equal(memory + DATA, expected, 4096);
+		assert_memory_equal(memory + OTHER, expected + 4096, 4096);
+	}
+}
+
+/* The second page comes and goes, and changes: nothing of it is remembered. */
+CODE64(reads_once, "mov	(%rsi), %rax\n\t" END_TEXT);
+
+static void test_second_page(void **state)
+{
+	struct kvm_regs r = { .rsi = DATA + 0x1ffc };
+	struct stop s;
+
+	(void)state;
+	PUT(CODE64_AT, reads_once);
+	map_data();
+	for (uint64_t i = 0; i < 4; i++) {
+		s = go64(r);
+		assert_int_equal(s.vector, V_PF);
+		assert_int_equal(s.cr2, MISSING);
+		assert_int_equal(s.rip, CODE64_AT);
+		assert_int_equal(s.error, variant->access == ACCESS_USER ? 4 : 0);
+		map64(MISSING, OTHER + 0x1000, PTE_BASE | user_bit());
+		put64(OTHER + 0x1000, i);
+		assert_int_equal(good64(r).rax, value(DATA + 0x1ffc, 4) | i << 32);
+		map64(MISSING, 0, 0);
+	}
+}
+
+/* Flags are as they were, R9 counts those that were not. */
+CODE64(prefetches,
+	"1: cmp	%rcx, %rcx\n\t"
+	"stc\n\t"
+	"prefetcht0	(%rsi)\n\t"
+	"jnc	2f\n\t"
+	"prefetcht1	8(%rsi,%rcx,8)\n\t"
+	"prefetcht2	(%r10)\n\t"
+	"prefetchnta	-8(%r15,%r10)\n\t"
+	"jnz	2f\n\t"
+	"prefetchw	(%rsi)\n\t"
+	"prefetcht0	%fs:(%rsi)\n\t"
+	"prefetcht0	(%esi)\n\t"
+	"prefetcht0	1b(%rip)\n\t"
+	"jnc	2f\n\t"
+	"lea	-1(%rcx), %rcx\n\t"
+	"jrcxz	3f\n\t"
+	"jmp	1b\n\t"
+	"2: inc	%r9\n\t"
+	"3: " END_TEXT);
+
+static void test_prefetch(void **state)
+{
+	static const uint64_t where[] = {
+		DATA, DATA + 0xfff, MISSING, 0, 0x7ffffffff000, 0x800000000000,
+		0xffff800000000000, ~0ull, 0x123456789abcdef0,
+	};
+
+	(void)state;
+	PUT(CODE64_AT, prefetches);
+	map_data();
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		struct kvm_regs r = { .rcx = ROUNDS, .rsi = where[i], .r10 = where[i], .r15 = 8 };
+
+		r = good64(r);
+		assert_int_equal(r.r9, 0);
+		assert_int_equal(r.rcx, 0);
+		assert_int_equal(r.rsi, where[i]);
+	}
+	assert_memory_equal(memory + DATA, expected, 4096);
+}
+
+int main(void)
+{
+	static const struct variant variants[] = {
+		{ "kernel", ACCESS_KERNEL, "" },
+		{ "smap", ACCESS_SMAP, "" },
+		{ "user", ACCESS_USER, "" },
+		{ "user no-sharing", ACCESS_USER, "no-sharing" },
+		{ "user no-sites", ACCESS_USER, "no-sites" },
+		{ "user no-crossing no-prefetch", ACCESS_USER, "no-crossing,no-prefetch" },
+		{ "kernel no-steady no-inner", ACCESS_KERNEL, "no-steady,no-inner" },
+	};
+	const struct CMUnitTest tests[] = {
+		test64(test_forms),
+		test64(test_constants),
+		test64(test_neighbours),
+		test64(test_across),
+		test64(test_second_page),
+		test64(test_prefetch),
+	};
+
+	return RUN_VARIANTS(variants, tests);
+}
