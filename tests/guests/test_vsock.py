@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Debian's vsock transport talks to programs of the host through unix sockets."""
 import os
+import re
+import signal
 import socket
 import subprocess
 import threading
@@ -125,6 +127,18 @@ def test_both_ways(boot, tmp_path, tree, kind):
     for i in range(50):
         exchange(path, b"x" * i, results)
     assert results == [True] * 50
+
+    # the machine tells the end of its helper, and goes on
+    helper = int(re.search(r"^Pid:\t(\d+)$", machine.helpers("anykvm-vsock", guest)[0], re.M)[1])
+    os.kill(helper, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while "anykvm-vsock" not in guest.errors and time.monotonic() < deadline:
+        guest.pump(0.1)
+    assert re.search("anykvm-vsock.* signal 9 ", guest.errors)
+    assert not Path(f"/proc/{helper}").exists()
+    results = []
+    exchange(path, b"x", results)
+    assert results == [True]
     guest.write("\r")
     guest.expect("^SCRIPT-DONE", 20)
     assert guest.wait(20) == 0
