@@ -150,7 +150,10 @@ void block_reserve_queues(unsigned int n);
 void block_queue_free(struct block_queue *q);
 
 void block_submit(struct block_queue *q, struct block_request *r);
-/* Starts what was submitted, and calls done() of all that is ready. */
+/*
+ * Starts what was submitted, and calls done() of all that is ready. After some
+ * 20 ms the rest is for the queue's loop, if it has one.
+ */
 void block_commit(struct block_queue *q);
 /* Waits until the queue has nothing in flight; held requests end with their error. */
 void block_drain(struct block_queue *q);

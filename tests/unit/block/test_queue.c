@@ -403,6 +403,51 @@ static void full_disk(void **state)
 	assert_int_equal(block_close(b), -EIO);
 }
 
+/* A request that never leaves the queue idle: nobody stays with it, but the loop. */
+static struct {
+	struct block_queue *q;
+	u64 until;		/* atomic, as is the next */
+	unsigned int ends;
+} endless;
+
+static void go_on(struct block_request *r, int err)
+{
+	assert_int_equal(err, 0);
+	__atomic_fetch_add(&endless.ends, 1, __ATOMIC_RELEASE);
+	if (monotonic_ns() < __atomic_load_n(&endless.until, __ATOMIC_ACQUIRE))
+		block_submit(endless.q, r);
+}
+
+static void slices(void **state)
+{
+	static u8 data[512];
+	struct iovec v = { data, sizeof(data) };
+	struct block_request r = {
+		.op = BLOCK_OP_WRITE, .iov = &v, .iovcnt = 1, .length = 512, .done = go_on,
+	};
+	struct loop *loop = loop_thread_new("slices");
+	struct block *b;
+	unsigned int i, before;
+
+	(void)state;
+	must("rm -f disk; qemu-img create -f raw disk 1M");
+	b = open_rw("disk");
+	endless.q = block_queue_new(b, loop, BLOCK_QUEUE_INLINE);
+	endless.until = monotonic_ns() + 10 * NSEC;
+	block_submit(endless.q, &r);
+	block_commit(endless.q);
+	before = __atomic_load_n(&endless.ends, __ATOMIC_ACQUIRE);
+	assert_true(before > 0 && monotonic_ns() < endless.until);
+	for (i = 0; i < 5000 && __atomic_load_n(&endless.ends, __ATOMIC_ACQUIRE) == before; i++)
+		usleep(1000);
+	assert_true(__atomic_load_n(&endless.ends, __ATOMIC_ACQUIRE) > before);
+	__atomic_store_n(&endless.until, 0, __ATOMIC_RELEASE);
+	block_drain(endless.q);
+	block_queue_free(endless.q);
+	loop_thread_free(loop);
+	block_close(b);
+}
+
 static void refusals(void **state)
 {
 	static u8 data[512];
@@ -444,6 +489,7 @@ int main(void)
 		cmocka_unit_test(by_uring_in_pieces),
 		cmocka_unit_test(by_threads),
 		cmocka_unit_test(full_disk),
+		cmocka_unit_test(slices),
 		cmocka_unit_test(refusals),
 	};
 

@@ -18,11 +18,16 @@
 #define PRDT 0x30000
 #define SECTORS 2048
 #define FAILED 0x40000000u	/* task file error */
+#define LONG_TABLE(slot) (0x200000 + (slot) * 0x1000)
+#define LONG_BUFFER 0x300000
+#define LONG_PIECES 128
+#define LONG_PIECE (256 * KIB)
 
 extern const struct device_class sata_disk_class, sata_cd_class, ide_disk_class, ide_cd_class,
 	cdrom_class;
 
 static struct device *disk, *cd;
+static off_t disk_bytes = SECTORS * 512;
 
 static void on_pause(void *ctx, struct disk *d, bool on)
 {
@@ -50,6 +55,8 @@ static int setup(const struct device_class *disk_class, const struct device_clas
 		return -1;
 	make_image("ata-disk", SECTORS);
 	make_image("ata-cd", 400);
+	if (truncate("ata-disk", disk_bytes) < 0)
+		return -1;
 	if (!disk_open(pc.board.backends, pc.board.loop, "ata-disk,format=raw,id=d", on_pause,
 		       NULL) ||
 	    !disk_open(pc.board.backends, pc.board.loop, "ata-cd,format=raw,if=cdrom,id=c",
@@ -230,6 +237,46 @@ static void sata_many(void **state)
 		memcpy(&n, pc_at(BUFFER + i * 4096), 4);
 		assert_int_equal(n, 10 * i);
 	}
+}
+
+static int setup_long(void **state)
+{
+	disk_bytes = LONG_PIECES * LONG_PIECE;
+	return setup_sata(state);
+}
+
+static int teardown_long(void **state)
+{
+	disk_bytes = SECTORS * 512;
+	return teardown(state);
+}
+
+/* Much work, which is not all done while the driver writes to a register. */
+static void sata_long(void **state)
+{
+	u32 list, *piece;
+	unsigned int i, k;
+
+	(void)state;
+	for (i = 0; i < 32; i++) {
+		prepare(i, 0x61, 0, (u16)(i << 3), 0, 512);	/* WRITE FPDMA QUEUED: all */
+		memcpy(pc_at(LONG_TABLE(i)), pc_at(TABLE(i)), 0x80);
+		piece = pc_at(LONG_TABLE(i) + 0x80);
+		for (k = 0; k < LONG_PIECES; k++, piece += 4)
+			memcpy(piece, &(u32[4]){ LONG_BUFFER, 0, 0, LONG_PIECE - 1 }, 16);
+		list = 5 | LONG_PIECES << 16;
+		memcpy(pc_at(CLB + 32 * i), &list, 4);
+		list = LONG_TABLE(i);
+		memcpy(pc_at(CLB + 32 * i + 8), &list, 4);
+	}
+	out(0, 0x34, ~0u);
+	out(0, 0x38, ~0u);
+	assert_int_not_equal(in(0, 0x34), 0);
+	for (i = 0; i < 10 && !clears(0, 0x34, ~0u); i++)
+		;
+	assert_int_equal(in(0, 0x34), 0);
+	assert_int_equal(in(0, 0x38), 0);
+	assert_int_equal(in(0, 0x20) & 0x81, 0);
 }
 
 static void sata_trim(void **state)
@@ -493,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sata_identity, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_transfers, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_many, setup_sata, teardown),
+		cmocka_unit_test_setup_teardown(sata_long, setup_long, teardown_long),
 		cmocka_unit_test_setup_teardown(sata_trim, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_cd, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_bad, setup_sata, teardown),
