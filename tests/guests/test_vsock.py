@@ -29,13 +29,17 @@ echo SCRIPT-DONE
 """
 
 
+def build(path):
+    """Makes the guest's program."""
+    subprocess.run(["gcc", "-O1", "-static", "-o", path, HERE / "vsock.c"], check=True)
+
+
 @pytest.fixture
 def tree(tmp_path):
     """A directory with the guest's program."""
     path = tmp_path / "tree"
     (path / "usr/bin").mkdir(parents=True)
-    subprocess.run(["gcc", "-O1", "-static", "-o", path / "usr/bin/vsock", HERE / "vsock.c"],
-                   check=True)
+    build(path / "usr/bin/vsock")
     return path
 
 
@@ -76,6 +80,17 @@ def exchange(path, data, results):
     results.append(back == data)
 
 
+def swap(listener, count):
+    """What the program's sum expects of the host: so many sevens come, twos go."""
+    with listener.accept()[0] as peer:
+        peer.settimeout(20)
+        got = 0
+        while part := peer.recv(1 << 16):
+            got += part.count(7)
+        assert got == count
+        peer.sendall(b"\2" * 1000000)
+
+
 @pytest.mark.parametrize("kind", ["q35", "micro"])
 def test_both_ways(boot, tmp_path, tree, kind):
     path = tmp_path / "vsock"
@@ -85,13 +100,7 @@ def test_both_ways(boot, tmp_path, tree, kind):
             "vmw_vsock_virtio_transport"],
             extra=["--machine", kind, "--vsock",
                    f"{path},cid=42" + (",packed=on" if kind == "micro" else "")])
-        with s.accept()[0] as peer:
-            peer.settimeout(20)
-            got = 0
-            while part := peer.recv(1 << 16):
-                got += part.count(7)
-            assert got == 3000000
-            peer.sendall(b"\2" * 1000000)
+        swap(s, 3000000)
         guest.expect("^VSOCK-REFUSED Connection reset by peer", 20)
         guest.expect("^VSOCK-SUM 1000000 2000000", 20)
     guest.expect("^VSOCK-LISTENS", 20)
