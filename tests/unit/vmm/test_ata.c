@@ -336,6 +336,48 @@ static void sata_cd(void **state)
 	assert_false(issue(1, 0));
 }
 
+/* What the drive says of itself: all features, those from one on, one, and none. */
+static void sata_features(void **state)
+{
+	static const struct {
+		u8 type, from, length, answer[52];
+	} all[] = {
+		{ 0, 0, 52, { 0, 0, 0, 48, 0, 0, 0, 8, 0, 0, 3, 8, 0, 0x10, 0, 0, 0, 8, 1, 0, 0, 1, 3,
+			8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 3, 3, 4, 0x29, 0, 0, 0, 0, 0x10, 1, 8, 0, 0,
+			8, 0, 0, 1, 0, 0 } },
+		{ 0, 3, 28, { 0, 0, 0, 24, 0, 0, 0, 8, 0, 3, 3, 4, 0x29, 0, 0, 0, 0, 0x10, 1, 8, 0,
+			0, 8, 0, 0, 1, 0, 0 } },
+		{ 2, 3, 16, { 0, 0, 0, 12, 0, 0, 0, 8, 0, 3, 3, 4, 0x29, 0, 0, 0 } },
+		{ 2, 7, 8, { 0, 0, 0, 4, 0, 0, 0, 8 } },
+	};
+	static const u8 event[12] = { 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8 };
+	static const u8 later[12] = { 0x4a, 0, 0, 0, 0x10, 0, 0, 0, 8 };
+	static const u8 track[12] = { 0x52, 1, 0, 0, 0, 1, 0, 0, 36 };
+	const u8 *data = pc_at(BUFFER);
+	unsigned int i;
+	u32 moved;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		const u8 ask[12] = { 0x46, all[i].type, 0, all[i].from, 0, 0, 0, 0, 64 };
+
+		packet(0, ask, 64);
+		assert_true(issue(1, 0));
+		memcpy(&moved, pc_at(CLB + 4), 4);
+		assert_int_equal(moved, all[i].length);
+		assert_memory_equal(data, all[i].answer, all[i].length);
+	}
+	packet(0, event, 8);
+	assert_true(issue(1, 0));
+	assert_memory_equal(data, "\0\6\4\x10\0\2\0\0", 8);
+	packet(0, track, 36);
+	assert_true(issue(1, 0));
+	assert_memory_equal(data + 24, "\0\0\0\x64", 4);
+	packet(0, later, 8);
+	assert_false(issue(1, 0));			/* there are no other events to wait for */
+	assert_int_equal(in(1, 0x20), 0x5441);
+}
+
 /* What a driver must not do ends in an error, and a stop mends it. */
 static void sata_bad(void **state)
 {
@@ -543,6 +585,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sata_long, setup_long, teardown_long),
 		cmocka_unit_test_setup_teardown(sata_trim, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_cd, setup_sata, teardown),
+		cmocka_unit_test_setup_teardown(sata_features, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_bad, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(ide_pio, setup_ide, teardown),
