@@ -436,7 +436,6 @@ static void on_late(void *arg)
 static void long_ring(void **state)
 {
 	unsigned int i;
-	u64 start;
 
 	(void)state;
 	wr(0x3808, 1024 * 16);
@@ -446,9 +445,7 @@ static void long_ring(void **state)
 		memcpy(pc_at(TX + i * 16), d, sizeof(d));
 	}
 	slowly = 200000;
-	start = monotonic_ns();
 	wr(0x3818, 1000);
-	assert_true(monotonic_ns() - start < 100000000);
 	assert_true(count > 0 && count < 1000);
 	assert_true(rd(0x3810) < 1000);
 	assert_int_equal(rd(0x00c0) & 2, 2);	/* of what is done */
