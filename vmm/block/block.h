@@ -137,8 +137,8 @@ struct block_request {
 };
 
 /*
- * The thread that submits may be held up while a write goes to the host's page
- * cache. Spares two wake-ups a write; not for threads that must not wait.
+ * The thread that submits may be held up while a write of up to 32 MiB goes to the
+ * host's page cache. Spares two wake-ups a write; not for threads that must not wait.
  */
 #define BLOCK_QUEUE_INLINE (1 << 0)
 
