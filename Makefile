@@ -16,11 +16,15 @@ everything: $(BUILD)/build.ninja
 
 help:
 	@echo 'make                builds $(BUILD)/anykvm (installing the packages it lacks)'
-	@echo 'make install        installs what was built below PREFIX (/usr/local), or below DESTDIR'
+	@echo 'make install        installs what was built below PREFIX (/usr/local), or'
+	@echo '                    below DESTDIR'
 	@echo 'make run            boots a Debian kernel to a shell on this terminal'
-	@echo 'make test           every test: unit, native comparison, fuzzer, KVM selftests, QEMU, whole guests'
-	@echo 'make test-unit, test-native, test-fuzz, test-api, test-exec, test-guests   one suite of them'
-	@echo 'make test-sanitize  unit, native, fuzz and guests under the address and undefined-behaviour sanitizers'
+	@echo 'make test           every test: unit, native comparison, fuzzer, KVM selftests,'
+	@echo '                    QEMU, whole guests'
+	@echo 'make test-unit, test-native, test-fuzz, test-api, test-exec, test-guests'
+	@echo '                    one suite of them'
+	@echo 'make test-sanitize  unit, native, fuzz and guests under the address and'
+	@echo '                    undefined-behaviour sanitizers'
 	@echo 'make bench          a table of anykvm beside QEMU TCG and the host itself'
 	@echo 'make deps           installs the Debian packages that all of this needs'
 	@echo 'make clean          removes what was built (downloaded guests stay cached)'
@@ -37,7 +41,8 @@ $(SANITIZE_BUILD)/build.ninja:
 	@meson setup $(SANITIZE_BUILD) -Db_sanitize=address,undefined
 
 install: all
-	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir '$(abspath $(DESTDIR))')
+	@meson install -C $(BUILD) --no-rebuild --quiet \
+		$(if $(DESTDIR),--destdir '$(abspath $(DESTDIR))')
 
 run: all
 	@scripts/deps guests
@@ -54,7 +59,8 @@ test-unit test-native test-fuzz test-api test-exec test-guests: everything
 test-sanitize: $(SANITIZE_BUILD)/build.ninja
 	@scripts/deps all
 	@ninja -C $(SANITIZE_BUILD) -j $(JOBS)
-	@BUILD=$(SANITIZE_BUILD) LSAN_OPTIONS=suppressions=$(CURDIR)/tests/sanitize.supp:print_suppressions=0 \
+	@BUILD=$(SANITIZE_BUILD) \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/tests/sanitize.supp:print_suppressions=0 \
 		PYTEST_ADDOPTS='-k "not footprint"' tests/run unit native fuzz guests
 
 bench: all
@@ -64,4 +70,5 @@ bench: all
 clean:
 	rm -rf $(BUILD) $(SANITIZE_BUILD)
 
-.PHONY: all everything help deps install run test test-unit test-native test-fuzz test-api test-exec test-guests test-sanitize bench clean
+.PHONY: all everything help deps install run test test-unit test-native test-fuzz test-api \
+	test-exec test-guests test-sanitize bench clean

@@ -5,9 +5,11 @@
 #include <linux/close_range.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -19,6 +21,13 @@
 #else
 #define HELPER_FILTERS 1
 #endif
+
+/* Those that were started and not yet seen to end. */
+static struct started {
+	struct started *next;
+	const char *name;
+	pid_t pid;
+} *all;
 
 /* Its descriptors in their places, and no others. Standard error stays, for messages. */
 static void place_descriptors(const struct helper *h, int fd)
@@ -54,25 +63,55 @@ static void run(const struct helper *h, int fd)
 	_exit(0);
 }
 
-/*
- * Nobody waits for it: it ends after this process, or because of an error, and what
- * is left of it then goes with this process.
- */
 int helper_start(const struct helper *h)
 {
+	struct started *s = malloc(sizeof(*s));
 	int fd[2];
-	pid_t child;
 
-	if (socketpair(AF_UNIX, h->type | SOCK_CLOEXEC, 0, fd) < 0)
+	if (!s)
+		return error("out of memory");
+	if (socketpair(AF_UNIX, h->type | SOCK_CLOEXEC, 0, fd) < 0) {
+		free(s);
 		return error("%s: no socket: %s", h->name, strerror(errno));
-	child = fork();
-	if (child == 0)
+	}
+	*s = (struct started){ all, h->name, fork() };
+	if (s->pid == 0)
 		run(h, fd[1]);
 	close(fd[1]);
-	if (child > 0)
+	if (s->pid > 0) {
+		all = s;
 		return fd[0];
+	}
+	error("%s: cannot start a process: %s", h->name, strerror(errno));
 	close(fd[0]);
-	return error("%s: cannot start a process: %s", h->name, strerror(errno));
+	free(s);
+	return -1;
+}
+
+static void tell_end(const struct started *s, int status)
+{
+	if (WIFSIGNALED(status))
+		error("%s, a process of this machine, was ended by signal %d (%s)", s->name,
+		      WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		error("%s, a process of this machine, has ended with status %d", s->name,
+		      WEXITSTATUS(status));
+}
+
+void helper_reap(void)
+{
+	struct started **at = &all, *s;
+	int status;
+
+	while ((s = *at)) {
+		if (waitpid(s->pid, &status, WNOHANG) != s->pid) {
+			at = &s->next;
+			continue;
+		}
+		tell_end(s, status);
+		*at = s->next;
+		free(s);
+	}
 }
 
 static void allow(scmp_filter_ctx f, const struct helper_call *c)

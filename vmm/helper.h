@@ -24,6 +24,8 @@ struct helper {
 
 /* Starts it: the socket to it, or -1 after an error line. */
 int helper_start(const struct helper *h);
+/* After SIGCHLD, on the thread that starts them: an error line for each that has ended. */
+void helper_reap(void);
 
 /* A system call that a helper makes. */
 struct helper_call {

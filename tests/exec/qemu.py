@@ -8,7 +8,7 @@ from pathlib import Path
 
 import disks
 import machine
-from qmp import Qmp
+from monitor import Monitor
 
 QEMU = shutil.which("qemu-system-x86_64")
 OVMF = Path("/usr/share/OVMF")
@@ -31,7 +31,7 @@ class Qemu(machine.Guest):
     @property
     def qmp(self):
         if not self._qmp:
-            self._qmp = Qmp(self.dir / "qmp")
+            self._qmp = Monitor(self.dir / "qmp")
         return self._qmp
 
     def kill(self):

@@ -253,4 +253,5 @@ __attribute__((used)) void begin(long *sp)
 	quit(0);
 }
 
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall begin");
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\t"
+	"and $-16, %rsp\n\tcall begin");

@@ -35,7 +35,7 @@ def test_gdb(booted):
     the guest goes on as if nothing had been."""
     g = booted("-machine", "q35", "-cpu", "host", "-smp", 2, "-m", 256)
     socket = g.dir / "gdb"
-    g.qmp.monitor(f"gdbserver unix:{socket},server=on,wait=off", quiet=False)
+    g.qmp.human(f"gdbserver unix:{socket},server=on,wait=off", quiet=False)
     uname, jiffies = symbols(g, "__x64_sys_newuname", "jiffies_64")
     g.sh("(while :; do uname -r; usleep 10000; done) >/dev/null &")
     out = gdb(socket, f"hbreak *{uname:#x}", "continue", "printf \"at %lx\\n\", $rip",

@@ -113,12 +113,12 @@ def test_snapshots(qemu, tmp_path):
     g.sh("/guest-memory 32 & state=saved; echo saved | dd of=/dev/vda bs=512 conv=sync,fsync "
          "2>/dev/null")
     works_on(g)
-    g.qmp.monitor("savevm first")
+    g.qmp.human("savevm first")
     works_on(g)
     for _ in range(3):
         g.sh("state=lost; echo lost | dd of=/dev/vda bs=512 conv=sync,fsync 2>/dev/null; "
              "uptime=$(cut -d. -f1 /proc/uptime)")
-        g.qmp.monitor("loadvm first")
+        g.qmp.human("loadvm first")
         works_on(g)
         # Nothing of the disk was in the guest's cache when it was saved but that.
         assert g.sh("echo $state; dd if=/dev/vda iflag=direct bs=512 count=1 2>/dev/null | "

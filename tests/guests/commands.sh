@@ -62,10 +62,12 @@ mkdir -p d/e && cp fruit d/e/copy && mv d/e/copy d/moved && ln -s moved d/link
 equal links "$(cmp fruit d/link && echo same)" same
 rm -r d
 equal rm "$(ls d 2>/dev/null | wc -l)" 0
-equal float "$(awk 'BEGIN { for (x = i = 1; i < 9; i++) x = (x + 2 / x) / 2; printf "%.12f", x }')" \
-	1.414213562373
-equal float-loop "$(awk 'BEGIN { for (i = 1; i <= 20000; i++) s += 1 / (i * i); printf "%.8f", s }')" \
-	1.64488407
+equal float "$(awk 'BEGIN {
+	for (x = i = 1; i < 9; i++) x = (x + 2 / x) / 2; printf "%.12f", x
+	}')" 1.414213562373
+equal float-loop "$(awk 'BEGIN {
+	for (i = 1; i <= 20000; i++) s += 1 / (i * i); printf "%.8f", s
+	}')" 1.64488407
 
 # sums and compression
 equal sha256 "$(printf abc | sha256sum | cut -c1-64)" \
@@ -134,8 +136,9 @@ within usleep $(($(centiseconds) - before)) 19 120
 within timer-interrupts "$(interrupts '^(LOC|0):$')" 20 1000000000
 if [ "$n" -gt 1 ]; then
 	within ipis "$(interrupts '^(RES|CAL|TLB):$')" 1 1000000000
-	equal timer-each "$(awk -v n="$n" '/^ *LOC:/ { for (i = 2; i < 2 + n; i++) if ($i > 0) c++; print c }' \
-		/proc/interrupts)" "$n"
+	equal timer-each "$(awk -v n="$n" '
+		/^ *LOC:/ { for (i = 2; i < 2 + n; i++) if ($i > 0) c++; print c }
+		' /proc/interrupts)" "$n"
 fi
 echo "VALUE date2 $(date -u +%s)"
 

@@ -21,7 +21,8 @@ echo "ANYKVM-INIT uptime $(cut -d' ' -f1 /proc/uptime)"
 
 for module in /modules/*.ko; do
 	name=${module##*/[0-9][0-9]-}
-	[ -e "$module" ] && [ ! -e "/sys/module/${name%.ko}" ] || continue	# not there; already in
+	# not there, or already in
+	[ -e "$module" ] && [ ! -e "/sys/module/${name%.ko}" ] || continue
 	insmod "$module" || echo "ANYKVM-INSMOD-FAILED $module"
 done
 
@@ -57,7 +58,8 @@ button)
 *)
 	hostname anykvm
 	echo
-	echo "This is $(uname -sr) on $(nproc) CPU(s). poweroff -f ends it, and so does leaving the shell."
+	echo "This is $(uname -sr) on $(nproc) CPU(s). poweroff -f ends it, and so does leaving" \
+		"the shell."
 	PS1='guest# ' setsid cttyhack sh
 	;;
 esac

@@ -209,14 +209,16 @@ def sandboxed():
     return "(default: on)" in r.stdout
 
 
-def helpers(name):
-    """What /proc tells of the processes called so beside machines of this program."""
+def helpers(name, beside=None):
+    """What /proc tells of the processes called so beside machines of this program, or one."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             same = os.path.samefile(path / "exe", anykvm_path())
-            if same and (path / "comm").read_text() == name + "\n":
-                found.append((path / "status").read_text())
+            status = (path / "status").read_text()
+            if same and (path / "comm").read_text() == name + "\n" and (
+                    not beside or f"\nPPid:\t{beside.process.pid}\n" in status):
+                found.append(status)
         except OSError:
             continue
     return found

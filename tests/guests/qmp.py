@@ -71,13 +71,14 @@ class Qmp:
         assert reply["id"] == command
         return reply["return"]
 
-    def event(self, name, seconds):
-        """Waits for an event of this name, after those that came: its message."""
+    def event(self, name, seconds, **data):
+        """Waits for an event of this name and with such data: its message. Those that
+        came before it are forgotten."""
         deadline = time.monotonic() + seconds
         while True:
             while self.events:
                 message = self.events.pop(0)
-                if message["event"] == name:
+                if message["event"] == name and data.items() <= message.get("data", {}).items():
                     return message
             message = self.read(max(deadline - time.monotonic(), 0.001))
             if "event" in message:

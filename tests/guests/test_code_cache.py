@@ -12,6 +12,7 @@ from test_stats import counters
 pytestmark = pytest.mark.usefixtures("anykvm_only")
 LIMIT = 90
 ROUNDS = 3
+MEMORY = 1024
 # Different programs by turns; each round must print the same.
 WORK = r"""
 round() {
@@ -32,17 +33,6 @@ echo "$one"; echo same$same
 """
 
 
-def memory_beside_guest(pid):
-    """KiB of the process's memory that is not the guest's, whose mapping is the largest."""
-    sizes, rss = [], []
-    for line in open(f"/proc/{pid}/smaps"):
-        if line.startswith("Size:"):
-            sizes.append(int(line.split()[1]))
-        elif line.startswith("Rss:"):
-            rss.append(int(line.split()[1]))
-    return sum(rss) - rss[sizes.index(max(sizes))]
-
-
 def work(guest):
     """Both sums that a round prints, after all rounds were alike."""
     for line in WORK.replace("ROUNDS", str(ROUNDS)).strip().splitlines():
@@ -54,14 +44,14 @@ def work(guest):
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_small_cache(cpus):
     argv = machine.command("anykvm", images.kernel("cloud"), images.initrd("amd64"),
-                           "console=ttyS0 quiet", cpus, 1024,
+                           "console=ttyS0 quiet", cpus, MEMORY,
                            extra=["--stats", "--code-cache", "4M"])
     with machine.Guest(argv, tty=True) as guest:
         guest.prompt(LIMIT)
         work(guest)
-        before = memory_beside_guest(guest.process.pid)
+        before = machine.memory_overhead(guest.process.pid, MEMORY)[0]
         work(guest)
-        after = memory_beside_guest(guest.process.pid)
+        after = machine.memory_overhead(guest.process.pid, MEMORY)[0]
         text = guest.text
         guest.write("poweroff -f\n")
         assert guest.wait(LIMIT) == 0

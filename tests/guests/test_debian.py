@@ -15,11 +15,10 @@ import debian
 import images
 import machine
 import pytest
+import test_vsock as vsock
 from qmp import Qmp
 from test_balloon import BALLOON, MIB, actual, until
 from test_net import free_port
-from test_vsock import HERE, exchange
-from test_vsock import server as listen
 
 pytestmark = pytest.mark.usefixtures("anykvm_only")
 
@@ -130,8 +129,7 @@ def more(tmp_path):
                         qmp=tmp_path / "qmp", data=os.urandom(3 << 20))
     m.folder.mkdir()
     (m.folder / "data").write_bytes(m.data)
-    subprocess.run(["gcc", "-O1", "-static", "-o", m.folder / "vsock", HERE / "vsock.c"],
-                   check=True)
+    vsock.build(m.folder / "vsock")
     m.options = ["--device", "virtio-balloon,id=b,stats-interval=1", "--device", "virtio-rng",
                  "--vsock", f"{m.vsock},cid=42", "--share", f"{m.folder},tag=files",
                  "--qmp", str(m.qmp)]
@@ -177,20 +175,14 @@ def use_share(guest, more):
 
 def use_vsock(guest, more):
     """Both ways, with a program that the shared folder has."""
-    with listen(f"{more.vsock}_1234") as s:
+    with vsock.server(f"{more.vsock}_1234") as s:
         at = len(guest.text)
         guest.write("/mnt/vsock sum 1234 1000000; /mnt/vsock echo 5000 &\n")
-        with s.accept()[0] as peer:
-            peer.settimeout(20)
-            got = 0
-            while part := peer.recv(1 << 16):
-                got += part.count(7)
-            assert got == 1000000
-            peer.sendall(b"\2" * 1000000)
+        vsock.swap(s, 1000000)
         guest.search(r"VSOCK-SUM 1000000 2000000\r", 20, at)
     guest.search("VSOCK-LISTENS", 20, at)
     results = []
-    exchange(more.vsock, more.data, results)
+    vsock.exchange(more.vsock, more.data, results)
     assert results == [True]
     say(guest, "kill %1; wait; umount /mnt")
 

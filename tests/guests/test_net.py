@@ -257,7 +257,8 @@ echo SCRIPT-DONE
                modules=["virtio_pci", "virtio_net"], extra=["--net", f"unix,path={wire},listen=on"])
     one.expect("^UP$", BOOT_SECONDS)
     two = boot(script=script % (2, "sleep 1; head -c 4000000 /dev/urandom >/tmp/f\n"
-                                   "sha256sum /tmp/f\nping -c 2 10.99.0.1 | tail -n 2; nc 10.99.0.1 99 </tmp/f"),
+                                   "sha256sum /tmp/f\nping -c 2 10.99.0.1 | tail -n 2; "
+                                   "nc 10.99.0.1 99 </tmp/f"),
                modules=["virtio_pci", "virtio_net"], extra=["--net", f"unix,path={wire}"])
     _, sent = two.expect("^([0-9a-f]{64})  /tmp/f", BOOT_SECONDS)
     two.expect("2 packets received", 20)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Debian's vsock transport talks to programs of the host through unix sockets."""
 import os
+import re
+import signal
 import socket
 import subprocess
 import threading
@@ -27,13 +29,17 @@ echo SCRIPT-DONE
 """
 
 
+def build(path):
+    """Makes the guest's program."""
+    subprocess.run(["gcc", "-O1", "-static", "-o", path, HERE / "vsock.c"], check=True)
+
+
 @pytest.fixture
 def tree(tmp_path):
     """A directory with the guest's program."""
     path = tmp_path / "tree"
     (path / "usr/bin").mkdir(parents=True)
-    subprocess.run(["gcc", "-O1", "-static", "-o", path / "usr/bin/vsock", HERE / "vsock.c"],
-                   check=True)
+    build(path / "usr/bin/vsock")
     return path
 
 
@@ -74,6 +80,17 @@ def exchange(path, data, results):
     results.append(back == data)
 
 
+def swap(listener, count):
+    """What the program's sum expects of the host: so many sevens come, twos go."""
+    with listener.accept()[0] as peer:
+        peer.settimeout(20)
+        got = 0
+        while part := peer.recv(1 << 16):
+            got += part.count(7)
+        assert got == count
+        peer.sendall(b"\2" * 1000000)
+
+
 @pytest.mark.parametrize("kind", ["q35", "micro"])
 def test_both_ways(boot, tmp_path, tree, kind):
     path = tmp_path / "vsock"
@@ -83,13 +100,7 @@ def test_both_ways(boot, tmp_path, tree, kind):
             "vmw_vsock_virtio_transport"],
             extra=["--machine", kind, "--vsock",
                    f"{path},cid=42" + (",packed=on" if kind == "micro" else "")])
-        with s.accept()[0] as peer:
-            peer.settimeout(20)
-            got = 0
-            while part := peer.recv(1 << 16):
-                got += part.count(7)
-            assert got == 3000000
-            peer.sendall(b"\2" * 1000000)
+        swap(s, 3000000)
         guest.expect("^VSOCK-REFUSED Connection reset by peer", 20)
         guest.expect("^VSOCK-SUM 1000000 2000000", 20)
     guest.expect("^VSOCK-LISTENS", 20)
@@ -125,6 +136,18 @@ def test_both_ways(boot, tmp_path, tree, kind):
     for i in range(50):
         exchange(path, b"x" * i, results)
     assert results == [True] * 50
+
+    # the machine tells the end of its helper, and goes on
+    helper = int(re.search(r"^Pid:\t(\d+)$", machine.helpers("anykvm-vsock", guest)[0], re.M)[1])
+    os.kill(helper, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while "anykvm-vsock" not in guest.errors and time.monotonic() < deadline:
+        guest.pump(0.1)
+    assert re.search("anykvm-vsock.* signal 9 ", guest.errors)
+    assert not Path(f"/proc/{helper}").exists()
+    results = []
+    exchange(path, b"x", results)
+    assert results == [True]
     guest.write("\r")
     guest.expect("^SCRIPT-DONE", 20)
     assert guest.wait(20) == 0

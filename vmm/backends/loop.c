@@ -44,6 +44,7 @@ struct loop {
 	bool stop;			/* atomic */
 	bool entered;
 	pthread_t thread;		/* that runs it, once entered */
+	pthread_t own;			/* of loop_thread_new */
 	struct loop_entry *first, *running;
 	struct loop_job *jobs, **jobs_end;
 	unsigned int count, capacity;	/* entries in the list; room in the arrays */
@@ -367,14 +368,14 @@ struct loop *loop_thread_new(const char *name)
 	sigdelset(&all, SIGSYS);	/* seccomp(2): a trapped system call, for this thread */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (l)
-		err = pthread_create(&l->thread, NULL, thread, l);
+		err = pthread_create(&l->own, NULL, thread, l);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		loop_free(l);
 		error("cannot start the thread %s: %s", name, strerror(err));
 		return NULL;
 	}
-	pthread_setname_np(l->thread, name);
+	pthread_setname_np(l->own, name);
 	return l;
 }
 
@@ -383,7 +384,7 @@ void loop_thread_free(struct loop *l)
 	if (!l)
 		return;
 	loop_stop(l);
-	pthread_join(l->thread, NULL);
+	pthread_join(l->own, NULL);
 	loop_free(l);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signals through a signalfd; SIGUSR1 asks for a word. A process that a signal ended says so to its
- * parent: after cleaning up, the signal is raised again with its default
- * action.
+ * Signals through a signalfd; SIGUSR1 asks for a word, SIGCHLD tells of a helper
+ * that has ended. A process that a signal ended says so to its parent: after
+ * cleaning up, the signal is raised again with its default action.
  */
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../helper.h"
 #include "signals.h"
 #include "terminal.h"
 
@@ -43,6 +44,9 @@ static void on_signal(void *arg)
 	case SIGUSR1:
 		s->tell(s->ctx);
 		break;
+	case SIGCHLD:
+		helper_reap();
+		break;
 	default:
 		if (!s->received)
 			s->received = (int)info.ssi_signo;
@@ -54,7 +58,7 @@ struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void (
 			    void *ctx)
 {
 	static const int watched[] = {
-		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1,
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGUSR1, SIGCHLD,
 	};
 	struct signals *s = calloc(1, sizeof(*s));
 	unsigned int i;
@@ -84,6 +88,7 @@ struct signals *signals_new(struct loop *l, void (*terminate)(void *ctx), void (
 		signals_free(s);
 		return NULL;
 	}
+	helper_reap();		/* those whose signal nobody took */
 	return s;
 }
 

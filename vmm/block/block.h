@@ -137,8 +137,8 @@ struct block_request {
 };
 
 /*
- * The thread that submits may be held up while a write goes to the host's page
- * cache. Spares two wake-ups a write; not for threads that must not wait.
+ * The thread that submits may be held up while a write of up to 32 MiB goes to the
+ * host's page cache. Spares two wake-ups a write; not for threads that must not wait.
  */
 #define BLOCK_QUEUE_INLINE (1 << 0)
 
@@ -150,7 +150,10 @@ void block_reserve_queues(unsigned int n);
 void block_queue_free(struct block_queue *q);
 
 void block_submit(struct block_queue *q, struct block_request *r);
-/* Starts what was submitted, and calls done() of all that is ready. */
+/*
+ * Starts what was submitted, and calls done() of all that is ready. After some
+ * 20 ms the rest is for the queue's loop, if it has one.
+ */
 void block_commit(struct block_queue *q);
 /* Waits until the queue has nothing in flight; held requests end with their error. */
 void block_drain(struct block_queue *q);

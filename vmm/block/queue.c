@@ -16,6 +16,7 @@
 #include "transfer.h"
 
 #define DRAIN_MS 100
+#define SLICE_NS 20000000ULL		/* of who does the work of the queue's loop */
 
 /* The queue whose finished requests this thread is about to look for. */
 static __thread struct block_queue *looking;
@@ -121,41 +122,56 @@ void block_submit(struct block_queue *q, struct block_request *r)
 	looking = before;
 }
 
-static bool call_finished(struct block_queue *q)
+/* Under the lock. */
+static struct block_request *take_finished(struct block_queue *q)
 {
-	struct block_request *r, *next;
-	unsigned int n = 0;
+	struct block_request *r = q->finished.first;
+
+	if (r)
+		list_remove(&q->finished, r);
+	return r;
+}
+
+static bool call_finished(struct block_queue *q, u64 until)
+{
+	struct block_request *r;
 
 	pthread_mutex_lock(&q->lock);
-	r = q->finished.first;
-	q->finished = (struct request_list){ NULL, NULL };
+	r = take_finished(q);
 	pthread_mutex_unlock(&q->lock);
 	if (!r)
 		return false;
-	for (; r; r = next, n++) {
-		next = r->next;
+	do {
 		r->done(r, r->err);
-	}
-	/* under the lock: who drains the queue on another thread may free it then */
-	pthread_mutex_lock(&q->lock);
-	q->inflight -= n;
-	if (q->draining)
-		queue_wake(q);
-	pthread_mutex_unlock(&q->lock);
+		/* under the lock: who drains the queue on another thread may free it then */
+		pthread_mutex_lock(&q->lock);
+		q->inflight--;
+		if (q->draining)
+			queue_wake(q);
+		r = monotonic_ns() < until ? take_finished(q) : NULL;
+		pthread_mutex_unlock(&q->lock);
+	} while (r);
 	return true;
 }
 
+/*
+ * What done() submits may be finished at once, too, and so on for as long as the
+ * guest has requests: there is a loop to go on with them, on its thread.
+ */
 void block_commit(struct block_queue *q)
 {
+	const u64 until = q->entry ? monotonic_ns() + SLICE_NS : UINT64_MAX;
 	struct block_queue *before = looking;
 	bool more;
 
 	looking = q;
 	do {
 		more = transfer_results(q);
-		more |= call_finished(q);
-	} while (more);
+		more |= call_finished(q, until);
+	} while (more && monotonic_ns() < until);
 	looking = before;
+	if (more)
+		queue_wake(q);
 }
 
 /* Gives up on what is held of this queue. */

@@ -184,7 +184,7 @@ void request_start(struct block_request *r)
 	}
 	if (r->op == BLOCK_OP_WRITE && !track_alone(q->b, r))
 		return;
-	if (r->op == BLOCK_OP_WRITE && q->inline_writes && !q->b->node->file->direct)
+	if (r->op == BLOCK_OP_WRITE && queue_inline(q, r->length) && !q->b->node->file->direct)
 		request_run(&r->job);
 	else
 		pool_run(&r->job);

@@ -93,7 +93,7 @@ void transfer_start(struct block_io *io)
 	if (io->op == BLOCK_OP_FLUSH &&
 	    (io->file->unsafe || __atomic_load_n(&io->file->sync_error, __ATOMIC_ACQUIRE))) {
 		done(io, make(io));
-	} else if (io->op == BLOCK_OP_WRITE && cached && q->inline_writes) {
+	} else if (io->op == BLOCK_OP_WRITE && cached && queue_inline(q, io->r->length)) {
 		done(io, make(io));
 	} else if (!q->uring && io->op == BLOCK_OP_READ && cached && read_cached(io)) {
 		done(io, 0);

@@ -6,6 +6,8 @@
 #include "image.h"
 #include "uring.h"
 
+#define INLINE_MAX (32 * MIB)
+
 struct loop_entry;
 
 struct block_queue {
@@ -24,6 +26,12 @@ struct block_queue {
 void queue_wake(struct block_queue *q);
 /* Whether the calling thread is about to do that itself. */
 bool queue_watched(const struct block_queue *q);
+/* Whether the thread that submits makes a write of this length into the page cache itself. */
+static inline bool queue_inline(const struct block_queue *q, u64 length)
+{
+	return q->inline_writes && length <= INLINE_MAX;
+}
+
 /* Has done() called, on a thread that may do that. */
 void queue_finished(struct block_request *r);
 /* Keeps a request that found the disk full; false when nobody would try it again. */

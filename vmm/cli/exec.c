@@ -38,12 +38,10 @@ struct exec {
 
 static int set_trap(void *ctx, const char *value)
 {
-	struct exec *e = ctx;
+	static const char *const kinds[] = { "auto", "always", NULL };
 
-	if (strcmp(value, "auto") && strcmp(value, "always"))
-		return error("--trap takes auto or always, not '%s'", value);
-	e->trap = value;
-	return 0;
+	((struct exec *)ctx)->trap = value;
+	return options_choice("--trap", value, kinds);
 }
 
 const struct option_def exec_options[] = {

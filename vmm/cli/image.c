@@ -10,29 +10,14 @@
 
 /* --- options ---------------------------------------------------------------------- */
 
-static int set_format(void *ctx, const char *value)
-{
-	((struct image_args *)ctx)->spec.format = value;
-	return 0;
-}
-
-static int set_from(void *ctx, const char *value)
-{
-	((struct image_args *)ctx)->from = value;
-	return 0;
-}
-
-static int set_backing(void *ctx, const char *value)
-{
-	((struct image_args *)ctx)->spec.backing = value;
-	return 0;
-}
-
-static int set_backing_format(void *ctx, const char *value)
-{
-	((struct image_args *)ctx)->spec.backing_format = value;
-	return 0;
-}
+OPTION_TEXT(set_format, struct image_args, spec.format)
+OPTION_TEXT(set_from, struct image_args, from)
+OPTION_TEXT(set_backing, struct image_args, spec.backing)
+OPTION_TEXT(set_backing_format, struct image_args, spec.backing_format)
+OPTION_FLAG(set_force, struct image_args, spec.force)
+OPTION_FLAG(set_json, struct image_args, json)
+OPTION_FLAG(set_chain, struct image_args, chain)
+OPTION_FLAG(set_shrink, struct image_args, shrink)
 
 static int set_cluster_size(void *ctx, const char *value)
 {
@@ -54,42 +39,13 @@ static int set_refcount_bits(void *ctx, const char *value)
 	return 0;
 }
 
-static int set_force(void *ctx, const char *value)
-{
-	(void)value;
-	((struct image_args *)ctx)->spec.force = true;
-	return 0;
-}
-
 static int set_repair(void *ctx, const char *value)
 {
-	struct image_args *a = ctx;
+	static const char *const kinds[] = { "leaks", "all", NULL };
+	int kind = options_choice("--repair", value, kinds);
 
-	if (strcmp(value, "leaks") && strcmp(value, "all"))
-		return error("--repair takes leaks or all, not '%s'", value);
-	a->repair = strcmp(value, "all") ? REPAIR_LEAKS : REPAIR_ALL;
-	return 0;
-}
-
-static int set_json(void *ctx, const char *value)
-{
-	(void)value;
-	((struct image_args *)ctx)->json = true;
-	return 0;
-}
-
-static int set_chain(void *ctx, const char *value)
-{
-	(void)value;
-	((struct image_args *)ctx)->chain = true;
-	return 0;
-}
-
-static int set_shrink(void *ctx, const char *value)
-{
-	(void)value;
-	((struct image_args *)ctx)->shrink = true;
-	return 0;
+	((struct image_args *)ctx)->repair = kind ? REPAIR_ALL : REPAIR_LEAKS;
+	return kind;
 }
 
 #define OPTION_FORMAT(what) { "--format", "raw|qcow2", what, set_format }

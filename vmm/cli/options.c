@@ -111,6 +111,34 @@ int options_parse(const struct option_def *table, void *ctx, int argc, char **ar
 	return options_parse_mixed(table, ctx, argc, argv, NULL);
 }
 
+/* --- values -------------------------------------------------------------------------- */
+
+int options_add(const char *option, const char *value, const char **list, unsigned int *n,
+		unsigned int max)
+{
+	if (*n == max)
+		return error("too many %s options: at most %u", option, max);
+	list[(*n)++] = value;
+	return 0;
+}
+
+int options_choice(const char *option, const char *value, const char *const *words)
+{
+	char all[128] = "";
+	size_t len = 0;
+	int i;
+
+	for (i = 0; words[i]; i++) {
+		if (!strcmp(value, words[i]))
+			return i;
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s",
+					!i ? "" : words[i + 1] ? ", " : " or ", words[i]);
+		if (len >= sizeof(all))
+			len = sizeof(all) - 1;
+	}
+	return error("%s takes %s, not '%s'", option, all, value);
+}
+
 /* --- help ---------------------------------------------------------------------------- */
 
 static void print_help_text(const char *text)

@@ -12,9 +12,24 @@ struct option_def {
 	const char *name;	/* with its dashes; NULL ends the table */
 	const char *arg;	/* name of its argument for the help, or NULL: it has none */
 	const char *help;	/* "\n" begins a further line */
-	/* 0, or -1 after an error line; value is NULL for an option without argument */
+	/* negative after an error line; value is NULL for an option without argument */
 	int (*set)(void *ctx, const char *value);
 };
+
+/* Functions for set: one that notes the value, and one that notes that it was there. */
+#define OPTION_TEXT(fn, type, member)				\
+	static int fn(void *ctx, const char *value)		\
+	{							\
+		((type *)ctx)->member = value;			\
+		return 0;					\
+	}
+#define OPTION_FLAG(fn, type, member)				\
+	static int fn(void *ctx, const char *value)		\
+	{							\
+		(void)value;					\
+		((type *)ctx)->member = true;			\
+		return 0;					\
+	}
 
 #define EXIT_USAGE 2
 
@@ -37,6 +52,13 @@ int options_parse_mixed(const struct option_def *table, void *ctx, int argc, cha
  * are noted as stays until the process ends. 0, or -1 after an error line.
  */
 int options_file(const struct option_def *table, void *ctx, const char *path);
+
+/* For an option that comes several times: notes one more value. 0, or -1 after an error line. */
+int options_add(const char *option, const char *value, const char **list, unsigned int *n,
+		unsigned int max);
+
+/* For one that takes certain words, which end with a NULL: which, or -1 after an error line. */
+int options_choice(const char *option, const char *value, const char *const *words);
 
 /* The lines of the table on standard output. */
 void options_print(const struct option_def *table);

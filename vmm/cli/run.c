@@ -283,7 +283,7 @@ static void tear_down(struct run *r)
 	while (r->nshows)
 		show_free(r->shows[--r->nshows]);
 	while (r->ncdroms)
-		free(r->cdrom[--r->ncdroms]);
+		free(r->cdroms[--r->ncdroms]);
 	control_free(r->control);
 	screen_free(r->screen);
 	trace_finish(r->config.trace);

@@ -34,7 +34,7 @@ struct run {
 	unsigned int ntraces;
 	const char *disks[RUN_DISKS_MAX];
 	unsigned int ndisks;
-	char *cdrom[RUN_CDROMS_MAX];	/* the texts of their disks */
+	char *cdroms[RUN_CDROMS_MAX];	/* the texts of their disks */
 	unsigned int ncdroms;
 	const char *nets[RUN_NETS_MAX];
 	unsigned int nnets;

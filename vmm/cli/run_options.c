@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The options of "run": their table, what each sets, and whether they go together. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../include/anykvm.h"
@@ -22,78 +23,59 @@
 #define DEFAULT_SANDBOX "on"
 #endif
 
-static int set_engine(void *ctx, const char *value)
-{
-	static const char *const name[] = { "auto", "soft", "kvm" };
-	struct run *r = ctx;
-	unsigned int i;
+/* One more text in a list of the run's. */
+#define ADD(run, list, option, value)						\
+	options_add(option, value, (run)->list, &(run)->n##list, ARRAY_SIZE((run)->list))
 
-	for (i = 0; i < ARRAY_SIZE(name); i++)
-		if (!strcmp(value, name[i])) {
-			r->engine = (enum engine_choice)i;
-			return 0;
-		}
-	return error("--engine takes auto, soft or kvm, not '%s'", value);
-}
+OPTION_TEXT(set_audio, struct run, audio)
+OPTION_TEXT(set_kernel, struct run, config.boot.kernel)
+OPTION_TEXT(set_initrd, struct run, config.boot.initrd)
+OPTION_TEXT(set_append, struct run, config.boot.cmdline)
+OPTION_TEXT(set_firmware, struct run, firmware_option)
+OPTION_TEXT(set_qmp, struct run, control_config.path)
+OPTION_FLAG(set_no_reboot, struct run, no_reboot)
+OPTION_FLAG(set_debug_port, struct run, config.debug_port)
+OPTION_FLAG(set_stats, struct run, stats)
 
-static int set_machine(void *ctx, const char *value)
-{
-	struct run *r = ctx;
-	unsigned int i;
-
-	for (i = 0; machine_types[i]; i++)
-		if (!strcmp(value, machine_types[i]->name)) {
-			r->config.type = machine_types[i];
-			return 0;
-		}
-	return error("--machine takes q35, pc or micro, not '%s'", value);
-}
+/* --- devices and what they are connected to ------------------------------------------- */
 
 int run_set_device(void *ctx, const char *value)
 {
-	struct run *r = ctx;
+	struct machine_config *c = &((struct run *)ctx)->config;
 
-	if (r->config.ndevices == MACHINE_DEVICES_MAX)
-		return error("too many --device options: at most %d", MACHINE_DEVICES_MAX);
-	r->config.devices[r->config.ndevices++] = value;
-	return 0;
+	return ADD(c, devices, "--device", value);
 }
 
 int run_set_disk(void *ctx, const char *value)
 {
 	struct run *r = ctx;
 
-	if (r->ndisks == RUN_DISKS_MAX)
-		return error("too many --disk options: at most %d", RUN_DISKS_MAX);
-	r->disks[r->ndisks++] = value;
-	return 0;
+	return ADD(r, disks, "--disk", value);
 }
 
 /* A disk with an interface of its own. */
 static int set_cdrom(void *ctx, const char *value)
 {
 	struct run *r = ctx;
-	char **text = &r->cdrom[r->ncdroms];
+	char *text;
 
-	if (r->ncdroms == RUN_CDROMS_MAX)
-		return error("too many --cdrom options: at most %d", RUN_CDROMS_MAX);
-	if (asprintf(text, "%s,if=cdrom", value) < 0)
+	if (asprintf(&text, "%s,if=cdrom", value) < 0)
 		return error("out of memory");
-	r->ncdroms++;
-	return run_set_disk(r, *text);
+	if (options_add("--cdrom", text, (const char **)r->cdroms, &r->ncdroms,
+			ARRAY_SIZE(r->cdroms)) < 0) {
+		free(text);
+		return -1;
+	}
+	return run_set_disk(r, text);
 }
 
 static int set_net(void *ctx, const char *value)
 {
 	struct run *r = ctx;
 
-	if (!strcmp(value, "none")) {
-		r->no_net = true;
-		return 0;
-	}
-	if (r->nnets == RUN_NETS_MAX)
-		return error("too many --net options: at most %d", RUN_NETS_MAX);
-	r->nets[r->nnets++] = value;
+	if (strcmp(value, "none"))
+		return ADD(r, nets, "--net", value);
+	r->no_net = true;
 	return 0;
 }
 
@@ -101,43 +83,32 @@ static int set_display(void *ctx, const char *value)
 {
 	struct run *r = ctx;
 
-	if (!strcmp(value, "none"))
-		return 0;
-	if (r->ndisplays == RUN_DISPLAYS_MAX)
-		return error("too many --display options: at most %d", RUN_DISPLAYS_MAX);
-	r->displays[r->ndisplays++] = value;
-	return 0;
+	return strcmp(value, "none") ? ADD(r, displays, "--display", value) : 0;
 }
 
 static int set_vga(void *ctx, const char *value)
 {
+	static const char *const kinds[] = { "std", "none", NULL };
 	struct run *r = ctx;
+	int kind = options_choice("--vga", value, kinds);
 
-	if (strcmp(value, "std") && strcmp(value, "none"))
-		return error("--vga takes std or none, not '%s'", value);
-	r->vga = !strcmp(value, "std");
+	r->vga = kind == 0;
 	r->vga_given = true;
-	return 0;
+	return kind;
 }
 
 static int set_chardev(void *ctx, const char *value)
 {
 	struct run *r = ctx;
 
-	if (r->nchardevs == RUN_CHARDEVS_MAX)
-		return error("too many --chardev options: at most %d", RUN_CHARDEVS_MAX);
-	r->chardevs[r->nchardevs++] = value;
-	return 0;
+	return ADD(r, chardevs, "--chardev", value);
 }
 
 static int set_share(void *ctx, const char *value)
 {
 	struct run *r = ctx;
 
-	if (r->nshares == RUN_SHARES_MAX)
-		return error("too many --share options: at most %d", RUN_SHARES_MAX);
-	r->shares[r->nshares++] = value;
-	return 0;
+	return ADD(r, shares, "--share", value);
 }
 
 static int set_vsock(void *ctx, const char *value)
@@ -152,22 +123,37 @@ static int set_vsock(void *ctx, const char *value)
 
 static int set_console(void *ctx, const char *value)
 {
-	static const char *const name[] = { "serial", "virtio", "none" };
+	static const char *const kinds[] = { "serial", "virtio", "none", NULL };
+	int kind = options_choice("--console", value, kinds);
+
+	if (kind >= 0)
+		((struct run *)ctx)->console_kind = (enum console)kind;
+	return kind;
+}
+
+/* --- the machine ---------------------------------------------------------------------- */
+
+static int set_machine(void *ctx, const char *value)
+{
 	struct run *r = ctx;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(name); i++)
-		if (!strcmp(value, name[i])) {
-			r->console_kind = (enum console)i;
+	for (i = 0; machine_types[i]; i++)
+		if (!strcmp(value, machine_types[i]->name)) {
+			r->config.type = machine_types[i];
 			return 0;
 		}
-	return error("--console takes serial, virtio or none, not '%s'", value);
+	return error("--machine takes q35, pc or micro, not '%s'", value);
 }
 
-static int set_audio(void *ctx, const char *value)
+static int set_engine(void *ctx, const char *value)
 {
-	((struct run *)ctx)->audio = value;
-	return 0;
+	static const char *const engines[] = { "auto", "soft", "kvm", NULL };
+	int engine = options_choice("--engine", value, engines);
+
+	if (engine >= 0)
+		((struct run *)ctx)->engine = (enum engine_choice)engine;
+	return engine;
 }
 
 static int set_cpus(void *ctx, const char *value)
@@ -208,44 +194,6 @@ static int set_memory(void *ctx, const char *value)
 	return 0;
 }
 
-static int set_kernel(void *ctx, const char *value)
-{
-	((struct run *)ctx)->config.boot.kernel = value;
-	return 0;
-}
-
-static int set_initrd(void *ctx, const char *value)
-{
-	((struct run *)ctx)->config.boot.initrd = value;
-	return 0;
-}
-
-static int set_append(void *ctx, const char *value)
-{
-	((struct run *)ctx)->config.boot.cmdline = value;
-	return 0;
-}
-
-static int set_firmware(void *ctx, const char *value)
-{
-	((struct run *)ctx)->firmware_option = value;
-	return 0;
-}
-
-static int set_no_reboot(void *ctx, const char *value)
-{
-	(void)value;
-	((struct run *)ctx)->no_reboot = true;
-	return 0;
-}
-
-static int set_debug_port(void *ctx, const char *value)
-{
-	(void)value;
-	((struct run *)ctx)->config.debug_port = true;
-	return 0;
-}
-
 static int set_name(void *ctx, const char *value)
 {
 	if (!address_name_ok(value))
@@ -255,20 +203,13 @@ static int set_name(void *ctx, const char *value)
 	return 0;
 }
 
-static int set_qmp(void *ctx, const char *value)
-{
-	((struct run *)ctx)->control_config.path = value;
-	return 0;
-}
-
 static int set_sandbox(void *ctx, const char *value)
 {
-	struct run *r = ctx;
+	static const char *const states[] = { "on", "off", NULL };
+	int state = options_choice("--sandbox", value, states);
 
-	if (strcmp(value, "on") && strcmp(value, "off"))
-		return error("--sandbox takes on or off, not '%s'", value);
-	r->no_sandbox = !strcmp(value, "off");
-	return 0;
+	((struct run *)ctx)->no_sandbox = state > 0;
+	return state;
 }
 
 static int set_allow(void *ctx, const char *value)
@@ -277,21 +218,11 @@ static int set_allow(void *ctx, const char *value)
 	return sandbox_allow(value, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_REMOVE | SANDBOX_TREE);
 }
 
-static int set_stats(void *ctx, const char *value)
-{
-	(void)value;
-	((struct run *)ctx)->stats = true;
-	return 0;
-}
-
 static int set_trace(void *ctx, const char *value)
 {
 	struct run *r = ctx;
 
-	if (r->ntraces == RUN_TRACES_MAX)
-		return error("too many --trace options");
-	r->traces[r->ntraces++] = value;
-	return 0;
+	return ADD(r, traces, "--trace", value);
 }
 
 static int set_config(void *ctx, const char *value)

@@ -11,6 +11,7 @@
  * client has chosen, by when it may be that of a server without a password. So the
  * list is shown to one client at a time, and the choice is looked at here.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -109,7 +110,10 @@ static rfbBool check_password(rfbClientPtr cl, const char *response, int len)
 	return v->let_in;
 }
 
-/* All of it at once; while there is only a part, the timer looks again. */
+/*
+ * All of it at once, as the library would wait for the rest with the list locked;
+ * while there is only a part, the timer looks again.
+ */
 static void take_version(struct vnc_session *v)
 {
 	char version[VERSION_BYTES];
@@ -117,7 +121,7 @@ static void take_version(struct vnc_session *v)
 	bool part = n > 0 && n < VERSION_BYTES;
 
 	loop_enable(v->entry, !part);
-	if (part)
+	if (part || (n < 0 && errno == EAGAIN))
 		return;
 	pthread_mutex_lock(&list_lock);
 	rfb.ProcessEvents(v->s, 0);

@@ -4,6 +4,7 @@
  * clusters, by io_uring and by threads, with results that are short or errors.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -403,6 +404,90 @@ static void full_disk(void **state)
 	assert_int_equal(block_close(b), -EIO);
 }
 
+/* A request that never leaves the queue idle: nobody stays with it, but the loop. */
+static struct {
+	struct block_queue *q;
+	u64 until;		/* atomic, as is the next */
+	unsigned int ends;
+} endless;
+
+static void go_on(struct block_request *r, int err)
+{
+	assert_int_equal(err, 0);
+	__atomic_fetch_add(&endless.ends, 1, __ATOMIC_RELEASE);
+	if (monotonic_ns() < __atomic_load_n(&endless.until, __ATOMIC_ACQUIRE))
+		block_submit(endless.q, r);
+}
+
+static void slices(void **state)
+{
+	static u8 data[512];
+	struct iovec v = { data, sizeof(data) };
+	struct block_request r = {
+		.op = BLOCK_OP_WRITE, .iov = &v, .iovcnt = 1, .length = 512, .done = go_on,
+	};
+	struct loop *loop = loop_thread_new("slices");
+	struct block *b;
+	unsigned int i, before;
+
+	(void)state;
+	must("rm -f disk; qemu-img create -f raw disk 1M");
+	b = open_rw("disk");
+	endless.q = block_queue_new(b, loop, BLOCK_QUEUE_INLINE);
+	endless.until = monotonic_ns() + 10 * NSEC;
+	block_submit(endless.q, &r);
+	block_commit(endless.q);
+	before = __atomic_load_n(&endless.ends, __ATOMIC_ACQUIRE);
+	assert_true(before > 0 && monotonic_ns() < endless.until);
+	for (i = 0; i < 5000 && __atomic_load_n(&endless.ends, __ATOMIC_ACQUIRE) == before; i++)
+		usleep(1000);
+	assert_true(__atomic_load_n(&endless.ends, __ATOMIC_ACQUIRE) > before);
+	__atomic_store_n(&endless.until, 0, __ATOMIC_RELEASE);
+	block_drain(endless.q);
+	block_queue_free(endless.q);
+	loop_thread_free(loop);
+	block_close(b);
+}
+
+/* A long write is not made by the thread that submits it, but a short one is. */
+static void long_writes(void **state)
+{
+	const size_t sizes[] = { 4096, 32 * MIB, 33 * MIB };
+	u8 *data = malloc(sizes[2]);
+	struct iovec v = { data, 0 };
+	struct block_request r = {
+		.op = BLOCK_OP_WRITE, .iov = &v, .iovcnt = 1, .done = on_end,
+	};
+	struct block_queue *q;
+	struct block *b;
+	unsigned int i;
+	u8 last;
+	int fd;
+
+	(void)state;
+	if (!have_uring())
+		skip();		/* with threads either may come first */
+	must("rm -f disk; qemu-img create -f raw disk 64M");
+	fd = open("disk", O_RDONLY);
+	b = open_rw("disk");
+	q = block_queue_new(b, NULL, BLOCK_QUEUE_INLINE);
+	memset(data, 'x', sizes[2]);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		r.length = v.iov_len = sizes[i];
+		block_submit(q, &r);
+		assert_int_equal(pread(fd, &last, 1, (off_t)sizes[i] - 1), 1);
+		assert_int_equal(last, i < 2 ? 'x' : 0);
+		block_drain(q);
+		assert_int_equal(end_error, 0);
+		assert_int_equal(pread(fd, &last, 1, (off_t)sizes[i] - 1), 1);
+		assert_int_equal(last, 'x');
+	}
+	close(fd);
+	block_queue_free(q);
+	block_close(b);
+	free(data);
+}
+
 static void refusals(void **state)
 {
 	static u8 data[512];
@@ -444,6 +529,8 @@ int main(void)
 		cmocka_unit_test(by_uring_in_pieces),
 		cmocka_unit_test(by_threads),
 		cmocka_unit_test(full_disk),
+		cmocka_unit_test(slices),
+		cmocka_unit_test(long_writes),
 		cmocka_unit_test(refusals),
 	};
 

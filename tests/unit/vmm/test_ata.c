@@ -4,6 +4,7 @@
  * by the specifications, and as none should.
  */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../../vmm/backends/disk.h"
@@ -18,11 +19,16 @@
 #define PRDT 0x30000
 #define SECTORS 2048
 #define FAILED 0x40000000u	/* task file error */
+#define LONG_TABLE(slot) (0x200000 + (slot) * 0x1000)
+#define LONG_BUFFER 0x300000
+#define LONG_PIECES 128
+#define LONG_PIECE (256 * KIB)
 
 extern const struct device_class sata_disk_class, sata_cd_class, ide_disk_class, ide_cd_class,
 	cdrom_class;
 
 static struct device *disk, *cd;
+static off_t disk_bytes = SECTORS * 512;
 
 static void on_pause(void *ctx, struct disk *d, bool on)
 {
@@ -50,6 +56,8 @@ static int setup(const struct device_class *disk_class, const struct device_clas
 		return -1;
 	make_image("ata-disk", SECTORS);
 	make_image("ata-cd", 400);
+	if (truncate("ata-disk", disk_bytes) < 0)
+		return -1;
 	if (!disk_open(pc.board.backends, pc.board.loop, "ata-disk,format=raw,id=d", on_pause,
 		       NULL) ||
 	    !disk_open(pc.board.backends, pc.board.loop, "ata-cd,format=raw,if=cdrom,id=c",
@@ -232,6 +240,57 @@ static void sata_many(void **state)
 	}
 }
 
+static int setup_long(void **state)
+{
+	disk_bytes = LONG_PIECES * LONG_PIECE;
+	return setup_sata(state);
+}
+
+static int teardown_long(void **state)
+{
+	disk_bytes = SECTORS * 512;
+	return teardown(state);
+}
+
+static u64 cpu_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (u64)t.tv_sec * NSEC + (u64)t.tv_nsec;
+}
+
+/* Much work, which is not all done while the driver writes to a register. */
+static void sata_long(void **state)
+{
+	u64 mine = cpu_ns(CLOCK_THREAD_CPUTIME_ID), all = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
+	u32 list, *piece;
+	unsigned int i, k;
+
+	(void)state;
+	for (i = 0; i < 32; i++) {
+		prepare(i, 0x61, 0, (u16)(i << 3), 0, 512);	/* WRITE FPDMA QUEUED: all */
+		memcpy(pc_at(LONG_TABLE(i)), pc_at(TABLE(i)), 0x80);
+		piece = pc_at(LONG_TABLE(i) + 0x80);
+		for (k = 0; k < LONG_PIECES; k++, piece += 4)
+			memcpy(piece, &(u32[4]){ LONG_BUFFER, 0, 0, LONG_PIECE - 1 }, 16);
+		list = 5 | LONG_PIECES << 16;
+		memcpy(pc_at(CLB + 32 * i), &list, 4);
+		list = LONG_TABLE(i);
+		memcpy(pc_at(CLB + 32 * i + 8), &list, 4);
+	}
+	out(0, 0x34, ~0u);
+	out(0, 0x38, ~0u);
+	mine = cpu_ns(CLOCK_THREAD_CPUTIME_ID) - mine;
+	for (i = 0; i < 10 && !clears(0, 0x34, ~0u); i++)
+		;
+	assert_int_equal(in(0, 0x34), 0);
+	assert_int_equal(in(0, 0x38), 0);
+	assert_int_equal(in(0, 0x20) & 0x81, 0);
+	all = cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - all;
+	assert_true(mine > 0 && mine < all / 2);
+}
+
 static void sata_trim(void **state)
 {
 	u64 range[64] = { 8 | 8ULL << 48, 0, 64 | 1ULL << 48 };
@@ -287,6 +346,48 @@ static void sata_cd(void **state)
 	assert_memory_equal(data, "\0\x12\1\1\0\x14\1\0\0\0\2\0\0\x14\xaa\0\0\0\3\x19", 20);
 	packet(0, odd, 0);
 	assert_false(issue(1, 0));
+}
+
+/* What the drive says of itself: all features, those from one on, one, and none. */
+static void sata_features(void **state)
+{
+	static const struct {
+		u8 type, from, length, answer[52];
+	} all[] = {
+		{ 0, 0, 52, { 0, 0, 0, 48, 0, 0, 0, 8, 0, 0, 3, 8, 0, 0x10, 0, 0, 0, 8, 1, 0, 0, 1, 3,
+			8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 3, 3, 4, 0x29, 0, 0, 0, 0, 0x10, 1, 8, 0, 0,
+			8, 0, 0, 1, 0, 0 } },
+		{ 0, 3, 28, { 0, 0, 0, 24, 0, 0, 0, 8, 0, 3, 3, 4, 0x29, 0, 0, 0, 0, 0x10, 1, 8, 0,
+			0, 8, 0, 0, 1, 0, 0 } },
+		{ 2, 3, 16, { 0, 0, 0, 12, 0, 0, 0, 8, 0, 3, 3, 4, 0x29, 0, 0, 0 } },
+		{ 2, 7, 8, { 0, 0, 0, 4, 0, 0, 0, 8 } },
+	};
+	static const u8 event[12] = { 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8 };
+	static const u8 later[12] = { 0x4a, 0, 0, 0, 0x10, 0, 0, 0, 8 };
+	static const u8 track[12] = { 0x52, 1, 0, 0, 0, 1, 0, 0, 36 };
+	const u8 *data = pc_at(BUFFER);
+	unsigned int i;
+	u32 moved;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		const u8 ask[12] = { 0x46, all[i].type, 0, all[i].from, 0, 0, 0, 0, 64 };
+
+		packet(0, ask, 64);
+		assert_true(issue(1, 0));
+		memcpy(&moved, pc_at(CLB + 4), 4);
+		assert_int_equal(moved, all[i].length);
+		assert_memory_equal(data, all[i].answer, all[i].length);
+	}
+	packet(0, event, 8);
+	assert_true(issue(1, 0));
+	assert_memory_equal(data, "\0\6\4\x10\0\2\0\0", 8);
+	packet(0, track, 36);
+	assert_true(issue(1, 0));
+	assert_memory_equal(data + 24, "\0\0\0\x64", 4);
+	packet(0, later, 8);
+	assert_false(issue(1, 0));			/* there are no other events to wait for */
+	assert_int_equal(in(1, 0x20), 0x5441);
 }
 
 /* What a driver must not do ends in an error, and a stop mends it. */
@@ -493,8 +594,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sata_identity, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_transfers, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_many, setup_sata, teardown),
+		cmocka_unit_test_setup_teardown(sata_long, setup_long, teardown_long),
 		cmocka_unit_test_setup_teardown(sata_trim, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_cd, setup_sata, teardown),
+		cmocka_unit_test_setup_teardown(sata_features, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(sata_bad, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup_sata, teardown),
 		cmocka_unit_test_setup_teardown(ide_pio, setup_ide, teardown),

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../../../vmm/cli/options.h"
+#include "../../../vmm/error.h"
 #include "vmm_test.h"
 
 static void test_sizes(void **state)
@@ -134,6 +135,29 @@ static void test_mixed(void **state)
 	assert_int_equal(options_parse_mixed(table, &n, 3, refused, take_word), -1);
 }
 
+static void test_values(void **state)
+{
+	static const char *const words[] = { "one", "two", "three", NULL };
+	const char *list[2];
+	unsigned int n = 0;
+	char text[128];
+
+	(void)state;
+	assert_int_equal(options_choice("--x", "one", words), 0);
+	assert_int_equal(options_choice("--x", "three", words), 2);
+	error_catch(text, sizeof(text));
+	assert_int_equal(options_choice("--x", "thre", words), -1);
+	assert_string_equal(text, "--x takes one, two or three, not 'thre'");
+	assert_int_equal(options_add("--y", "a", list, &n, 2), 0);
+	assert_int_equal(options_add("--y", "b", list, &n, 2), 0);
+	error_catch(text, sizeof(text));
+	assert_int_equal(options_add("--y", "c", list, &n, 2), -1);
+	error_catch(NULL, 0);
+	assert_string_equal(text, "too many --y options: at most 2");
+	assert_string_equal(list[1], "b");
+	assert_int_equal(n, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_mixed),
+		cmocka_unit_test(test_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,9 @@ static void on_more(void *ctx)
 
 static void test_tap(void **state)
 {
-	struct chardev inner = { .send = inner_send, .ready = inner_ready, .connect = inner_connect };
+	struct chardev inner = {
+		.send = inner_send, .ready = inner_ready, .connect = inner_connect,
+	};
 	const struct chardev_front front = { .receive = receive };
 	struct console_tap *t = console_tap_new(&inner);
 	struct chardev *c = console_tap_chardev(t);

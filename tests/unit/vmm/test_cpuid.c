@@ -75,7 +75,7 @@ static void test_amd(void **state)
 	assert_int_equal(get(1, 0)->ebx >> 24, 300 & 0xff);
 	assert_int_equal(get(1, 0)->ebx >> 16 & 0xff, 255);
 	assert_int_equal(get(0x80000008, 0)->ecx, 9 << 12 | 0xff);
-	assert_int_equal(get(0x80000008, 0)->eax, 0x3028);	/* 40 bits of addresses are enough */
+	assert_int_equal(get(0x80000008, 0)->eax, 0x3028);	/* 40 bits are enough */
 	assert_int_equal(get(0x8000001d, 0)->eax, 0x121);
 	assert_int_equal(get(0x8000001d, 1)->eax, 511 << 14 | 0x163);
 	assert_int_equal(get(0x8000001e, 0)->eax, 300);

@@ -122,8 +122,8 @@ static void test_items(void **state)
 	assert_int_equal(read_be(4), 0);
 	assert_int_equal(fw_cfg_file(cfg, "etc/one", "111", 3), 0);
 	assert_int_equal(fw_cfg_file(cfg, "etc/two", "22222", 5), 0);
-	assert_int_equal(fw_cfg_file(cfg, "a name that has more characters than the fifty-five it may have",
-				     "", 0), -1);
+	assert_int_equal(fw_cfg_file(cfg, "a name that has more characters than the fifty-five "
+				     "it may have", "", 0), -1);
 	key = find_file("etc/two", &size);
 	assert_int_equal(size, 5);
 	select_key(key);

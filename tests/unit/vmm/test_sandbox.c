@@ -522,8 +522,8 @@ static void test_helper(void **state)
 		.name = "helper", .type = SOCK_SEQPACKET, .serve = make_sockets,
 	};
 	static const char wrong[] = { AF_INET, -1 };
-	unsigned int i;
-	char answer;
+	unsigned int i, k;
+	char answer, text[128];
 
 	(void)state;
 #ifdef ANYKVM_SANDBOX_OFF
@@ -539,6 +539,16 @@ static void test_helper(void **state)
 		send_byte(fd, wrong[i]);
 		assert_int_equal(recv(fd, &answer, 1, 0), 0);	/* that was its end */
 		close(fd);
+		/* which is told; nothing is left of it */
+		error_catch(text, sizeof(text));
+		for (k = 0; k < 5000 && !*text; k++) {
+			helper_reap();
+			usleep(1000);
+		}
+		error_catch(NULL, 0);
+		assert_non_null(strstr(text, "helper, "));
+		assert_non_null(strstr(text, "signal 31"));
+		assert_true(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 	}
 }
 

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../../../vmm/backends/registry.h"
 #include "../../../vmm/devices/virtio/p9/p9.h"
+#include "../../../vmm/error.h"
+#include "../../../vmm/helper.h"
 #include "virtio_fake.h"
 
 #define ROOM 8192
@@ -224,6 +227,31 @@ static void test_files(void **state)
 	files(",apart=off");
 }
 
+/* It is told, and the guest's requests end with an error. */
+static void test_helper_ends(void **state)
+{
+	struct share *share;
+	char text[128];
+	unsigned int i;
+
+	(void)state;
+	start("");
+	share = registry_find(registry, "share", "share0");
+	helper_reap();
+	error_catch(text, sizeof(text));
+	assert_int_equal(shutdown(share->server, SHUT_RDWR), 0);
+	for (i = 0; i < 2000 && !*text; i++) {
+		usleep(1000);
+		helper_reap();
+	}
+	error_catch(NULL, 0);
+	assert_non_null(strstr(text, "anykvm-share"));
+	assert_non_null(strstr(text, "status 0"));
+	assert_int_equal(walk(ROOT, 2, "d"), EIO);
+	assert_int_equal(walk(ROOT, 2, "d"), EIO);
+	stop();
+}
+
 static void outside(const char *options)
 {
 	static const char *const names[] = {
@@ -395,6 +423,7 @@ static void test_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_helper_ends),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_readonly),

@@ -671,8 +671,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_send), TEST(test_send_refused), TEST(test_send_outside),
 		TEST(test_receive), TEST(test_merge), TEST(test_flood), TEST(test_bad_buffers),
-		TEST(test_filter), TEST(test_queue_reset), TEST(test_bad_commands), TEST(test_random),
-		TEST(test_properties), TEST(test_checksum), TEST(test_hostfwd), TEST(test_open),
+		TEST(test_filter), TEST(test_queue_reset), TEST(test_bad_commands),
+		TEST(test_random), TEST(test_properties), TEST(test_checksum), TEST(test_hostfwd), TEST(test_open),
 		TEST(test_link),
 	};
 

@@ -644,6 +644,56 @@ static void test_endless(void **state)
 	assert_int_equal(notified, ROUNDS - 1);
 }
 
+static struct loop *own;		/* of queue 1 */
+static unsigned int handled[2];
+
+/* Takes all the time that there is for each buffer. */
+static void be_slow(struct virtqueue *from)
+{
+	while (virtqueue_pop(from, &chain)) {
+		virtqueue_push(from, &chain, 0);
+		while (monotonic_ns() < from->until)
+			;
+		if (++handled[from->index] == 2)
+			loop_stop(from->index ? own : fake.board.loop);
+	}
+}
+
+/* What is left for later is done by the loop that a queue has. */
+static void test_loops(void **state)
+{
+	static struct virtio_device two;
+	struct props p;
+	unsigned int i;
+
+	(void)state;
+	own = loop_new();
+	assert_int_equal(props_parse(&p, "fake"), 0);
+	virtio_init(&two, &fake.board, &ops, 0);
+	assert_int_equal(virtio_config(&two, "", 1), 0);
+	assert_int_equal(virtio_add_queue(&two, SIZE, NULL), 0);
+	assert_int_equal(virtio_add_queue(&two, SIZE, own), 1);
+	assert_int_equal(virtio_attach(&two, &p), 0);
+	props_free(&p);
+	fake_start(0, SIZE);
+	handler = be_slow;
+	for (i = 0; i < 4; i++) {
+		fake_desc(i / 2, i % 2, FAKE_DATA, 8, 0, 0);
+		fake_add_quietly(i / 2, (u16)(i % 2));
+	}
+	virtqueue_kick(&two.queue[1]);
+	virtqueue_kick(&two.queue[0]);
+	assert_int_equal(handled[0], 1);
+	assert_int_equal(handled[1], 1);
+	loop_run(fake.board.loop);
+	assert_int_equal(handled[0], 2);
+	assert_int_equal(handled[1], 1);
+	loop_run(own);
+	assert_int_equal(handled[1], 2);
+	virtio_detach(&two);
+	loop_free(own);
+}
+
 /* --- random rings ----------------------------------------------------------------------------- */
 
 static u32 seed = 1;
@@ -735,7 +785,7 @@ int main(void)
 		TEST(test_flags), TEST(test_wrap_and_unpop), TEST(test_packed), TEST(test_broken),
 		TEST(test_too_many_buffers), TEST(test_bad_queues), TEST(test_negotiation),
 		TEST(test_config), TEST(test_queue_reset), TEST(test_reset_of_one_queue),
-		TEST(test_kicks), TEST(test_endless), TEST(test_random),
+		TEST(test_kicks), TEST(test_endless), TEST(test_loops), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 #define FIS_H2D 0x27
 #define FIS_IS_COMMAND 0x80
-#define HEADER_PACKET (1 << 5)
+#define SLICE_NS 20000000ULL
 
 static u32 bit(const struct ahci_slot *s)
 {
@@ -294,11 +294,9 @@ static struct ahci_slot *next_slot(struct ahci_port *p)
 	return NULL;
 }
 
-/* Starts what can be started: the slots whose requests are to be submitted. */
-static unsigned int start_all(struct ahci_port *p, struct ahci_slot **list)
+/* The next slot whose request is to be submitted, or NULL; commands without one are done. */
+static struct ahci_slot *start_next(struct ahci_port *p)
 {
-	unsigned int n = 0;
-
 	while (p->device && p->cmd & CMD_ST && !p->halted && !p->stopping) {
 		struct ahci_slot *s = next_slot(p);
 		int r = s ? start(p, s) : -1;
@@ -308,23 +306,26 @@ static unsigned int start_all(struct ahci_port *p, struct ahci_slot **list)
 		p->cmd = (p->cmd & ~(31u << CMD_CCS_SHIFT)) |
 			(u32)(s - p->slot) << CMD_CCS_SHIFT;
 		if (r > 0)
-			list[n++] = s;
-		if (r > 0 && !s->plan.queued)
-			break;
+			return s;
 	}
-	return n;
+	return NULL;
 }
 
+/* Writes may be made at once. After a while the rest is left to the end of one of these. */
 void ahci_run(struct ahci_port *p)
 {
-	struct ahci_slot *list[AHCI_SLOTS];
-	unsigned int n, i;
+	const u64 until = monotonic_ns() + SLICE_NS;
+	struct ahci_slot *s;
+	bool more;
 
-	pthread_mutex_lock(&p->h->lock);
-	n = start_all(p, list);
-	pthread_mutex_unlock(&p->h->lock);
-	for (i = 0; i < n; i++)
-		block_submit(p->queue, &list[i]->r);
+	do {
+		pthread_mutex_lock(&p->h->lock);
+		s = start_next(p);
+		more = s && s->plan.queued;
+		pthread_mutex_unlock(&p->h->lock);
+		if (s)
+			block_submit(p->queue, &s->r);
+	} while (more && monotonic_ns() < until);
 }
 
 /* --- stopping ---------------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  *
  *	scsi.c		commands that every unit has
  *	disk.c		those of disks
- *	cd.c		those of CD and DVD drives, whose medium stays in
+ *	cd.c		those of CD and DVD drives, whose medium stays in; mmc.c what such
+ *			a drive says of itself, by ATAPI, too
  */
 #ifndef VMM_DEVICES_SCSI_H
 #define VMM_DEVICES_SCSI_H

@@ -19,6 +19,7 @@
 #define QUEUES_MAX 16
 #define QUEUES_DEFAULT_MAX 4
 #define DISCARD_MAX (1U << 21)		/* sectors: 1 GiB a request */
+#define TRANSFER_MAX (256 * MIB)	/* far beyond what drivers ask for at once */
 
 #define BLK_F_SEG_MAX VIRTIO_BIT(2)
 #define BLK_F_RO VIRTIO_BIT(5)
@@ -141,7 +142,7 @@ static int transfer(struct blk *b, struct blk_request *req, const struct blk_hea
 	int n = read ? virtq_in(c, 0, len, req->data, SEGMENTS_MAX) :
 		virtq_out(c, sizeof(*h), len, req->data, SEGMENTS_MAX);
 
-	if (n < 0 || !on_disk(b, h->sector, len))
+	if (n < 0 || len > TRANSFER_MAX || !on_disk(b, h->sector, len))
 		return S_IOERR;
 	req->r.op = read ? BLOCK_OP_READ : BLOCK_OP_WRITE;
 	req->r.flags = !read && !__atomic_load_n(&b->writeback, __ATOMIC_ACQUIRE) ? BLOCK_FUA : 0;

@@ -58,8 +58,10 @@ static void on_later(void *arg)
 	struct virtio_device *v = arg;
 	unsigned int i;
 
+	/* those with a doorbell rang it, for their own loop */
 	for (i = 0; i < v->queues; i++)
-		if (__atomic_exchange_n(&v->queue[i].paused, false, __ATOMIC_SEQ_CST))
+		if (v->queue[i].fd < 0 &&
+		    __atomic_exchange_n(&v->queue[i].paused, false, __ATOMIC_SEQ_CST))
 			virtqueue_kick(&v->queue[i]);
 }
 

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "../../../helper.h"
-#include "../../../error.h"
 #include "p9.h"
 
 enum { ASK_MESSAGE, ASK_FORGET };
@@ -130,9 +129,22 @@ void share_serve(const void *arg)
 
 /* --- the process of the machine --------------------------------------------------------------- */
 
-static ssize_t gone(const struct share *s)
+/* The helper has ended, which helper_reap tells: nothing can be done with files any more. */
+static ssize_t fail(const struct virtq_chain *chain)
 {
-	return error("--share: the process that serves %s has ended", s->tag);
+	struct {
+		u32 size;
+		u8 type;
+		u16 tag;
+		u32 err;
+	} __attribute__((packed)) m = { 0 };
+
+	if (!virtq_read(chain, 0, &m, P9_HEADER))
+		return -1;
+	m.size = sizeof(m);
+	m.type = P9_LERROR + 1;
+	m.err = EIO;
+	return virtq_write(chain, 0, &m, sizeof(m)) ? (ssize_t)sizeof(m) : -1;
 }
 
 ssize_t p9_apart_handle(const struct share *s, const struct virtq_chain *chain)
@@ -150,14 +162,16 @@ ssize_t p9_apart_handle(const struct share *s, const struct virtq_chain *chain)
 	if (n < 0)
 		return -1;
 	if (!move_all(s->server, iov, 1 + n, true))
-		return gone(s);
+		return fail(chain);
 	iov[0] = (struct iovec){ &answer, sizeof(answer) };
 	if (!move_all(s->server, iov, 1, false))
-		return gone(s);
+		return fail(chain);
 	if (answer < 0 || (u32)answer > a.in_len)
 		return -1;
 	n = virtq_in(chain, 0, (u64)answer, iov, P9_CHAIN_MAX);
-	return n >= 0 && move_all(s->server, iov, n, false) ? answer : -1;
+	if (n < 0)
+		return -1;
+	return move_all(s->server, iov, n, false) ? answer : fail(chain);
 }
 
 void p9_apart_forget(const struct share *s)
