@@ -639,6 +639,7 @@ extern __thread struct vcpu *soft_running;
 extern struct soft_switches {
 	bool exact_flags;	/* dead flags are saved too: exact at every fault */
 	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
+	bool no_early;		/* checks are made where their accesses are */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */

@@ -13,6 +13,7 @@ static const struct {
 } switches[] = {
 	{ "exact-flags", &soft_switch.exact_flags },
 	{ "no-crossing", &soft_switch.no_crossing },
+	{ "no-early", &soft_switch.no_early },
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },

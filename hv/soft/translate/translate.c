@@ -399,7 +399,6 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x_find_steady(x);
 	size = x->x[x->n - 1].off + x->x[x->n - 1].zi.length;
 	x_settle(x);
-	x_share_analyse(x);
 	b = soft_meta_alloc(s, sizeof(*b));
 	if (!b)
 		return NULL;
@@ -411,11 +410,13 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->other_end = s->rw + s->cold_end;
 	x->s0_holds = x->rsp_behind = 0;
 	x_flags_liveness(x);
+	x_share_analyse(x);
 	entries(x);
 	for (u32 i = 0; i < x->n && !x->full; i++) {
 		x->op_fs = FLAGS_MEM;
 		x->s0_kept = false;
 		x_join(x, i);
+		x_share_early(x, i);
 		if (x->rsp_behind && !x_rsp_may_wait(&x->x[i]))
 			x_rsp_catch_up(x);
 		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);
