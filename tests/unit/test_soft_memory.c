@@ -2,8 +2,8 @@
 /*
  * How the software engine finds an operand in memory: every form of an
  * address, constant ones near the end of a page, what crosses into another
- * page, which may be anywhere or missing, and prefetches, which neither fault
- * nor change anything. Intel SDM vol. 1, 3.7.5, and vol. 2, PREFETCHh.
+ * page, which may be anywhere or missing, checks that are made before their
+ * accesses, and prefetches, which neither fault nor change anything. Intel SDM vol. 1, 3.7.5, and vol. 2, PREFETCHh.
  */
 #include "guest64.h"
 
@@ -242,6 +242,104 @@ static void test_second_page(void **state)
 	}
 }
 
+/*
+ * Carries that wait for memory, off registers of all kinds. The sums are of 128
+ * bits: RDX:RBX of what is at RSI, R13:R8 of what is at R10 + 2 * R11, and R9 of
+ * what is below R15. RSP moves between the flags and what uses them.
+ */
+CODE64(carries,
+	"1: mov	(%rsi), %rax\n\t"
+	"add	%rax, %rbx\n\t"
+	"mov	8(%rsi), %rdi\n\t"
+	"adc	$0, %rdx\n\t"
+	"add	%rdi, %rbx\n\t"
+	"mov	(%r10,%r11,2), %r12\n\t"
+	"mov	8(%r10,%r11,2), %r14\n\t"
+	"adc	$0, %rdx\n\t"
+	"add	%r12, %r8\n\t"
+	"mov	-8(%r15), %rbp\n\t"
+	"adc	$0, %r13\n\t"
+	"add	%r14, %r8\n\t"
+	"lea	8(%r15), %r15\n\t"
+	"mov	-24(%r15), %rdi\n\t"
+	"adc	$0, %r13\n\t"
+	"lea	-8(%r15), %r15\n\t"
+	"add	%rdi, %rbp\n\t"
+	"push	%rbp\n\t"
+	"pop	%rdi\n\t"
+	"adc	$0, %rdi\n\t"
+	"add	%rdi, %r9\n\t"
+	"add	$-64, %rsp\n\t"
+	"mov	56(%rsp), %rax\n\t"
+	"adc	%rax, %r9\n\t"
+	"add	$64, %rsp\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+
+static void test_carries(void **state)
+{
+	(void)state;
+	PUT(CODE64_AT, carries);
+	map_data();
+	memset(stack_memory, 0, STACK_SIZE);
+	for (uint64_t at = DATA + 0xfe8; at < DATA + 0x1018; at++) {
+		uint64_t v = value(at, 8), w = value(at + 8, 8), sum = 0, carry, below;
+		unsigned __int128 wide = 0;
+		struct kvm_regs r = { .rcx = ROUNDS, .rsi = at, .r10 = at - 0x200, .r11 = 0x100,
+				      .r15 = at + 16 };
+
+		for (int i = 0; i < ROUNDS; i++) {
+			wide += v;
+			wide += w;
+			/* -8(R15), and 16 below it, with the carry; what was pushed, and a carry of -64 */
+			below = w + v;
+			carry = below < v;
+			sum += below + carry;
+			sum += below + 1;
+		}
+		r = good64(r);
+		assert_int_equal(r.rbx, (uint64_t)wide);
+		assert_int_equal(r.rdx, (uint64_t)(wide >> 64));
+		assert_int_equal(r.r8, (uint64_t)wide);
+		assert_int_equal(r.r13, (uint64_t)(wide >> 64));
+		assert_int_equal(r.r9, sum);
+		assert_int_equal(r.r15, at + 16);
+	}
+}
+
+/* The access between faults: what came before it is done, with its carry, and nothing behind. */
+CODE64(carry_faults,
+	"xor	%edx, %edx\n\t"
+	"add	%rax, %rbx\n\t"
+	"cf_load: mov	8(%rsi,%r11,8), %rdi\n\t"
+	"adc	$0, %rdx\n\t"
+	"mov	(%rsi,%r11,8), %rdi\n\t"
+	END_TEXT);
+extern const unsigned char cf_load[];
+
+static void test_carry_faults(void **state)
+{
+	(void)state;
+	PUT(CODE64_AT, carry_faults);
+	map_data();
+	for (uint64_t i = 0; i < 8; i++) {
+		struct kvm_regs r = { .rax = i & 1 ? ~0ull : 0, .rbx = 5, .rdx = 7, .rdi = 9,
+				      .rsi = i & 2 ? MISSING : MISSING - 8,
+				      .r11 = i & 4 ? 0x100000000000 : 0 };
+		struct stop s = go64(r);
+
+		assert_int_equal(s.vector, i & 4 ? V_GP : V_PF);
+		if (!(i & 4))
+			assert_int_equal(s.cr2, r.rsi + 8);
+		assert_int_equal(s.rip, CODE64_AT + (uint64_t)(cf_load - carry_faults));
+		assert_int_equal(s.r.rbx, 5 - (i & 1));
+		assert_int_equal(s.rflags & 1, i & 1);
+		assert_int_equal(s.r.rdx, 0);
+		assert_int_equal(s.r.rdi, 9);
+	}
+}
+
 /* Flags are as they were, R9 counts those that were not. */
 CODE64(prefetches,
 	"1: cmp	%rcx, %rcx\n\t"
@@ -294,6 +392,7 @@ int main(void)
 		{ "user no-sites", ACCESS_USER, "no-sites" },
 		{ "user no-crossing no-prefetch", ACCESS_USER, "no-crossing,no-prefetch" },
 		{ "kernel no-steady no-inner", ACCESS_KERNEL, "no-steady,no-inner" },
+		{ "user no-early", ACCESS_USER, "no-early" },
 	};
 	const struct CMUnitTest tests[] = {
 		test64(test_forms),
@@ -301,6 +400,8 @@ int main(void)
 		test64(test_neighbours),
 		test64(test_across),
 		test64(test_second_page),
+		test64(test_carries),
+		test64(test_carry_faults),
 		test64(test_prefetch),
 	};
 

@@ -487,9 +487,8 @@ void x_copy(struct xl *x, struct xinsn *xi)
 	for (int i = 0; i < e.nsub; i++)
 		if (e.sub[i].store)
 			x_put(x, e.sub[i].guest, e.sub[i].host);
-	/* S0 is still what it was, or the distance of the operand's group. */
-	x->s0_kept = !uses_s0(&e) && (e.mem ? xi->share.group >= 0 && x->ref.index >= 0 :
-					      fs == x->fs);
+	/* S0 is still what it was, or what is kept of the operand's group. */
+	x->s0_kept = !uses_s0(&e) && (e.mem ? xi->share.group >= 0 : fs == x->fs);
 	if (xi->fl_write)
 		x_flags_written(x);
 }

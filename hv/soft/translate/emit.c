@@ -14,7 +14,8 @@ void e_lea_full(struct xl *x, bool w, int reg, int base, int index, int scale, s
 	u8 ss = (u8)__builtin_ctz((u32)scale);
 
 	if (index < 0 && !disp) {
-		e_mov(x, w, reg, base);
+		if (reg != base || !w)
+			e_mov(x, w, reg, base);
 		return;
 	}
 	if (index < 0) {

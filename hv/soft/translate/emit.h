@@ -47,6 +47,7 @@ struct x_share {
 	s8 base, index;		/* guest registers; base may be INSN_RIP */
 	u8 scale;
 	s64 disp;
+	s64 at;			/* its place in the group, as lo and hi of that */
 };
 
 #define MAX_GROUPS 16
@@ -54,7 +55,8 @@ struct x_group {
 	s8 base, index;
 	u8 scale;
 	bool write, open, done;
-	s32 site;		/* done: where its distance is kept */
+	bool absolute;		/* the host's address of lo is kept, not the distance */
+	s32 site;		/* done: where that is kept */
 	u32 first;		/* the instruction that opened it */
 	s32 at;			/* the one before which its check is made; -1: with the first access */
 	u32 count, version, index_changes;
@@ -414,6 +416,8 @@ void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
  */
 void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 span,
 		   bool write, s32 *site);
+/* The same for the range at address S0; the host's address is kept. */
+void x_group_address(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 site);
 /* The same for the range at address S0, which is always the same: S0 becomes the host's. */
 void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site);
 

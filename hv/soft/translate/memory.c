@@ -381,7 +381,7 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 	struct found f;
 	bool same = same_page(x, xi, base == H_R15);
 
-	if (base == S0 || disp < 0 || disp > MAX_DISP) {
+	if (disp < 0 || disp > MAX_DISP) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
 		base = S0;
 		disp = 0;
@@ -395,6 +395,18 @@ void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 		e_store(x, S0, *site);
 	else
 		*site = f.at;
+}
+
+void x_group_address(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 site)
+{
+	struct found f = compare(x, xi, S0, 0, span, write, 1, same_page(x, xi, false));
+
+	f.cold->info = span | MISS_GROUP | (write ? MISS_WRITE : 0);
+	if (f.tlb)
+		e_s0_entry(x, 0x33, f.tag);	/* the address again */
+	e_op_found(x, 0x03, &f);
+	f.cold->back = x->p;
+	e_store(x, S0, site);
 }
 
 void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site)

@@ -70,6 +70,7 @@ static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 	struct x_group *g;
 
 	s->group = -1;
+	s->at = lo;
 	for (int pass = 0; pass < 2; pass++)
 		for (u32 i = x->ngroups; i-- > 0;) {
 			g = &x->groups[i];
@@ -91,6 +92,7 @@ static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 	*g = (struct x_group){
 		.base = s->base, .index = s->index, .scale = s->scale, .write = write,
 		.first = a->now, .at = -1,
+		.absolute = s->base == INSN_RIP || s->index >= 0 || host_reg[s->base] < 0,
 		.open = true, .count = 1, .lo = lo, .hi = hi, .off = a->reg[s->base].off,
 		.version = a->reg[s->base].version,
 		.index_changes = s->index < 0 ? 0 : a->reg[s->index].changes,
@@ -146,8 +148,6 @@ static void explicit_operand(struct analysis *a, struct xinsn *xi)
 		if (op->mem.index != ZYDIS_REGISTER_NONE) {
 			s->index = (s8)gpr_number(op->mem.index, &high);
 			s->scale = op->mem.scale;
-			if (host_reg[s->base] < 0 && host_reg[s->index] < 0)
-				return;	/* one scratch register short */
 		}
 	}
 	add(a, s, x_mem_size(xi), op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
@@ -323,13 +323,13 @@ static void establish(struct xl *x, const struct xinsn *xi, struct x_group *g)
 	}
 	g->site = (s32)(offsetof(struct vcpu, share) + 8 * (size_t)(g - x->groups));
 	base = x_use(x, g->base, S0);
-	if (g->index < 0) {
+	if (!g->absolute) {
 		x_group_check(x, xi, base, (s32)(g->lo - g->off), span, g->write, &g->site);
 		return;
 	}
-	index = x_use(x, g->index, S1);
+	index = g->index < 0 ? -1 : x_use(x, g->index, S1);
 	e_lea_full(x, true, S0, base, index, g->scale, (s32)(g->lo - g->off));
-	x_group_check(x, xi, S0, 0, span, g->write, &g->site);
+	x_group_address(x, xi, span, g->write, g->site);
 }
 
 void x_share_early(struct xl *x, u32 i)
@@ -348,7 +348,6 @@ void x_share_early(struct xl *x, u32 i)
 void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)
 {
 	struct x_group *g = &x->groups[s->group];
-	s64 disp = s->disp;
 
 	if (!g->done) {
 		x_rsp_catch_up(x);
@@ -357,26 +356,13 @@ void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)
 		e_load(x, S0, g->site);
 	}
 	x->s0_holds = g->site;
-	if (g->base == REG_RSP)
-		disp += x->rsp_behind;
-	if (g->base == INSN_RIP)
-		disp -= g->lo;
-	x->ref = (struct x_ref){ .index = -1, .disp = (s32)disp };
-	if (g->base == INSN_RIP)
-		return;
-	if (g->index >= 0) {
-		int base = x_use(x, g->base, S1), index = x_use(x, g->index, S1);
-
-		e_lea_full(x, true, S1, base, index, g->scale, (s32)disp);
-		x->ref = (struct x_ref){ .index = S1 };
-		x_flatten(x);
-	} else if (host_reg[g->base] < 0) {
-		e_load(x, S1, gpr_slot(g->base));
-		x->ref.index = S1;
-		x_flatten(x);
-	} else {
-		x->ref.index = host_reg[g->base];
-	}
+	if (g->absolute)
+		x->ref = (struct x_ref){ .index = -1, .disp = (s32)(s->at - g->lo) };
+	else
+		x->ref = (struct x_ref){
+			.index = (s8)host_reg[g->base],
+			.disp = (s32)(s->disp + (g->base == REG_RSP ? x->rsp_behind : 0)),
+		};
 }
 
 void x_flatten(struct xl *x)
