@@ -15,6 +15,7 @@
 #define STACK_SIZE (128ul << 10)
 #define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
 
+#define INSIDE_NS 20000000u	/* how often interrupts without a device count as a device's */
 #define PAUSES 500		/* some tens of microseconds */
 
 #define ASSERT_AT(field, off) \
@@ -718,16 +719,40 @@ static void soft_vcpu_free(struct vcpu *v)
 	host_unmap((u8 *)v - STACK_SIZE, VCPU_MEMORY);
 }
 
-static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
+/* From now on all code that was translated before is looked at once more. */
+static void soft_may_be_written(struct vm *vm)
+{
+	__atomic_fetch_add(&soft_vm(vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A device may have written memory before it interrupts. A CPU, or its timer, tells of
+ * nothing of the kind; but for guests that only look from time to time whether a device
+ * is done, it counts now and then.
+ */
+static bool may_tell_of_writes(struct vcpu *v)
 {
 	struct soft_vm *s = soft_vm(v->vm);
+	u64 now;
+
+	if (!v->irq_inside || soft_switch.check_always)
+		return true;
+	now = host_monotonic_ns();
+	if (now - __atomic_load_n(&s->inside_ns, __ATOMIC_RELAXED) < INSIDE_NS)
+		return false;
+	__atomic_store_n(&s->inside_ns, now, __ATOMIC_RELAXED);
+	return true;
+}
+
+static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
+{
 	struct soft_stats *st = &soft_cpu(v)->stats;
 	u64 start = soft_clock();
 	int e;
 
 	st->deliveries++;
-	if (vector >= 32)	/* a device may have written memory */
-		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	if (vector >= 32 && may_tell_of_writes(v))
+		soft_may_be_written(v->vm);
 	/* Pages of code that it looks at stay. */
 	__atomic_store_n(&soft_cpu(v)->in_run, 1, __ATOMIC_SEQ_CST);
 	soft_running = v;
@@ -740,15 +765,13 @@ static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error
 
 static void soft_entered(struct vcpu *v)
 {
-	__atomic_fetch_add(&soft_vm(v->vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_may_be_written(v->vm);
 	soft_fpu_note_caller(v);
 }
 
 static void soft_state_changed(struct vcpu *v)
 {
-	struct soft_vm *s = soft_vm(v->vm);
-
-	__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_may_be_written(v->vm);
 	soft_flush_tlb(v, false);
 	v->mode_stale = true;
 }
@@ -820,6 +843,7 @@ const struct engine_ops soft_engine = {
 	.switch_space = soft_switch_space,
 	.flush_tlb_page = soft_flush_tlb_page,
 	.translate = soft_translate_address,
+	.asked = soft_may_be_written,
 	.state_changed = soft_state_changed,
 	.slot_added = soft_slot_added,
 	.slot_removed = soft_slot_removed,

@@ -313,6 +313,7 @@ struct soft_vm {
 	u64 used, end, cold_used, cold_end;
 	bool perf_map;		/* option perf-map: blocks have names for perf */
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
+	u64 inside_ns;		/* atomic: when an interrupt that tells of none was last counted */
 	u32 full;		/* atomic: vCPUs are to leave soft_run() and make room */
 	struct region region[REGIONS];
 	u32 current;		/* the region that is being filled */
@@ -610,6 +611,7 @@ extern __thread struct vcpu *soft_running;
 
 /* switches.c */
 extern struct soft_switches {
+	bool check_always;	/* any interrupt may be a device's that has written memory */
 	bool exact_flags;	/* dead flags are saved too, so that they are exact at every fault */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */

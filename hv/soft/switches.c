@@ -11,6 +11,7 @@ static const struct {
 	const char *name;
 	bool *on;
 } switches[] = {
+	{ "check-always", &soft_switch.check_always },
 	{ "exact-flags", &soft_switch.exact_flags },
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
