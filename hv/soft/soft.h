@@ -439,9 +439,9 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 /* Only what leads to code: user space may have written to it. */
 void soft_flush_code(struct vcpu *v);
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
-/* The emulation has translated linear for itself, in the present mode: x, in slot s. */
-void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
-		   bool write);
+/* The emulation has translated linear for itself, with the rights of t: x, in slot s. */
+void soft_tlb_note(struct vcpu *v, const struct tlb *t, u64 linear, const struct xlate *x,
+		   struct memslot *s, bool write);
 void soft_jc_flush(struct soft_cpu *c, int mmu);
 void soft_jc_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 /* v->rip, in the present mode, is b's; its pages have just been looked up. */
@@ -620,6 +620,7 @@ extern struct soft_switches {
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* ... which asks the TLB */
 	bool no_spaces;		/* a change of the address space forgets the one before */
+	bool no_system;		/* deliveries of events walk the page tables */
 	bool no_steady;		/* no sites for accesses of loops */
 	bool perf_map;		/* blocks have names for perf */
 	bool stats_time;	/* measures where the vCPUs' time goes */

@@ -20,6 +20,7 @@ static const struct {
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },
 	{ "no-spaces", &soft_switch.no_spaces },
+	{ "no-system", &soft_switch.no_system },
 	{ "no-steady", &soft_switch.no_steady },
 	{ "perf-map", &soft_switch.perf_map },
 	{ "stats-time", &soft_switch.stats_time },

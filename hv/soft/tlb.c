@@ -635,8 +635,8 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	return host;
 }
 
-void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
-		   bool write)
+void soft_tlb_note(struct vcpu *v, const struct tlb *t, u64 linear, const struct xlate *x,
+		   struct memslot *s, bool write)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool fast = false;
@@ -644,7 +644,7 @@ void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct mem
 	note_page_size(c, linear, x->page_shift);
 	if (write && !memslot_write_waits(v, s, x->gpa >> PAGE_SHIFT))
 		write_access(v, s, x->gpa, 1, &fast);
-	tlb_fill(c, MODE_MMU(c->mode), linear, x,
+	tlb_fill(c, (int)(t - c->tlb), linear, x,
 		 (u8 *)(uintptr_t)(s->hva + (x->gpa - (s->gfn << PAGE_SHIFT))), fast);
 }
 
