@@ -15,6 +15,7 @@
 #define STACK_SIZE (128ul << 10)
 #define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
 
+#define FETCHED 4		/* blocks after one that is looked up */
 #define INSIDE_NS 20000000u	/* how often interrupts without a device count as a device's */
 #define PAUSES 500		/* some tens of microseconds */
 
@@ -93,7 +94,9 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 		soft_lock(s);
 		start = soft_clock();
 		cp = soft_code_page(v, gpa);
-		b = cp ? soft_block_find(cp, gpa, mode) : NULL;
+		b = cp ? soft_block_find(s, cp, gpa, mode) : NULL;
+		if (e->code != cp)
+			e->checked = 0;
 		if (b && b->gpa2 && b->gpa2 != gpa2)
 			b = NULL;
 		if (!b && cp && soft_code_room(s))
@@ -126,13 +129,47 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 	}
 }
 
+/*
+ * The page of code at linear, where what was translated of it has been compared since
+ * user space may have written; NULL: nothing can be fetched there.
+ */
+static struct itlb_entry *page_of_code(struct vcpu *v, u64 linear)
+{
+	u64 gen = __atomic_load_n(&soft_vm(v->vm)->write_gen, __ATOMIC_SEQ_CST);
+	struct itlb_entry *e = soft_itlb(v, linear);
+	struct page_state *ps;
+
+	if (!e || !e->host)
+		return NULL;
+	if (e->checked == gen)
+		return e;
+	ps = soft_page(v, e->gpa);
+	e->code = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
+	e->code_serial = e->checked = 0;
+	if (!e->code)
+		return e;
+	soft_page_verify(v, e->code, e->host);
+	if (e->code->gone) {
+		e->code = NULL;
+	} else {
+		e->code_serial = e->code->serial;
+		e->checked = gen;
+	}
+	return e;
+}
+
+/* Most programs come by their blocks in the order in which they were translated. */
+static void fetch_next(const struct block *b)
+{
+	for (u32 i = 1; i <= FETCHED; i++)
+		host_prefetch(b + i);
+}
+
 static struct block *find(struct vcpu *v, u32 mode)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	u64 linear = v->rip + c->cs_base;
 	struct itlb_entry *e, *next;
-	struct page_state *ps;
-	struct code_page *cp;
 	struct block *b = NULL;
 
 	if (MODE_BITS(mode) != MODE_64) {
@@ -142,23 +179,17 @@ static struct block *find(struct vcpu *v, u32 mode)
 			return NULL;
 		}
 	}
-	e = soft_itlb(v, linear);
-	if (!e || !e->host)
+	e = page_of_code(v, linear);
+	if (!e)
 		return NULL;
-	ps = soft_page(v, e->gpa);
-	cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-	if (cp) {
-		soft_page_verify(v, cp, e->host);
-		b = soft_block_find(cp, e->gpa + (linear & ~PAGE_MASK), mode);
-	}
+	if (e->code)
+		b = soft_block_find(soft_vm(v->vm), e->code, e->gpa + (linear & ~PAGE_MASK), mode);
+	if (b && !soft_switch.no_prefetch)
+		fetch_next(b);
 	if (b && b->gpa2) {
-		next = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
+		next = page_of_code(v, (linear & PAGE_MASK) + PAGE_SIZE);
 		if (!next)
 			return NULL;
-		ps = soft_page(v, b->gpa2);
-		cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-		if (cp && next->host)
-			soft_page_verify(v, cp, next->host);
 		if (next->gpa != b->gpa2 || b->dead)
 			b = NULL;
 		e = soft_itlb(v, linear);
@@ -294,11 +325,16 @@ u64 soft_indirect_jump(struct vcpu *v)
 u64 soft_far_jump(struct vcpu *v, struct far_jump *f)
 {
 	struct soft_cpu *c = soft_cpu(v);
+	u64 code;
 
 	c->stats.exits[SOFT_FAR]++;
 	v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
-	soft_far_link(v, f);
-	return stays_inside(v) ? soft_jc_known(c, v->rip) : 0;
+	code = soft_switch.no_again ? 0 : soft_far_again(v, f);
+	if (!code)
+		soft_far_link(v, f);
+	if (!stays_inside(v))
+		return 0;
+	return code && c->mode == f->mode ? code : soft_jc_known(c, v->rip);
 }
 
 /*
@@ -589,7 +625,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	if (!b)
 		return no_code(v, out);
 	if (breaks)
-		soft_watch_before(v, b->one, &w);
+		soft_watch_before(v, soft_block_one(b), &w);
 	v->sysflags &= ~X86_FL_RF;
 	r = came_back(v, soft_go_once(v, b), out);
 	if (r == LEAVE && (*out == ENGINE_REQUEST || *out == ENGINE_EFAULT || *out == ENGINE_DEBUG ||
@@ -603,7 +639,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	instruction_done(v);
 	if (r == LEAVE)
 		return r;
-	if (b->one->category == ZYDIS_CATEGORY_INTERRUPT && !(v->sysflags & X86_FL_TF))
+	if (soft_block_one(b)->category == ZYDIS_CATEGORY_INTERRUPT && !(v->sysflags & X86_FL_TF))
 		tf = 0;		/* the interrupt took TF with it */
 	return traps(v, tf, hit, out);
 }

@@ -17,17 +17,32 @@
  * jump cache does it a target at a time.
  */
 #define FAR_USED_MAX 65536u
+#define FETCHED 4	/* jumps after one that is led */
 
-bool soft_far_new(struct soft_vm *s, struct far_jump *f)
+size_t soft_far_size(void)
+{
+	return (FAR_SLOTS + FETCHED) * sizeof(struct far_jump);
+}
+
+struct far_jump *soft_far_new(struct soft_vm *s)
 {
 	struct region *r = &s->region[s->current];
+	struct far_jump *f;
 
 	if (r->far_used == REGION_FAR || s->far_used == FAR_USED_MAX)
-		return false;
+		return NULL;
 	s->far_used++;
-	f->slot = s->current * REGION_FAR + r->far_used++;
+	f = &s->far_jump[s->current * REGION_FAR + r->far_used];
+	*f = (struct far_jump){ .slot = s->current * REGION_FAR + r->far_used++ };
 	r->far_most = MAX(r->far_most, r->far_used);
-	return true;
+	return f;
+}
+
+/* A program meets its jumps in the order in which they were translated, mostly. */
+static void fetch_next(const struct far_jump *f)
+{
+	for (u32 i = 1; i <= FETCHED; i++)
+		host_prefetch(f + i);
 }
 
 /* Under the lock; nobody can run into f before the block is published. */
@@ -72,7 +87,7 @@ void soft_far_first_run(struct vcpu *v)
 void soft_far_flush(struct soft_cpu *c, int m)
 {
 	for (u32 i = 0; i < c->far_filled[m]; i++) {
-		u32 k = c->far_list[m][i];
+		u32 k = soft_far_slot(c->far_list[m][i]);
 
 		c->far[k] = c->far_stub[k];
 	}
@@ -85,12 +100,12 @@ void soft_far_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions)
 		u32 kept = 0;
 
 		for (u32 i = 0; i < c->far_filled[m]; i++) {
-			u32 k = c->far_list[m][i];
+			u32 listed = c->far_list[m][i], k = soft_far_slot(listed);
 
-			if ((regions >> k / REGION_FAR | regions >> c->far_to[k]) & 1)
+			if ((regions >> k / REGION_FAR | regions >> (listed >> FAR_REGION_SHIFT)) & 1)
 				c->far[k] = c->far_stub[k];
 			else
-				c->far_list[m][kept++] = k;
+				c->far_list[m][kept++] = listed;
 		}
 		c->far_filled[m] = kept;
 	}
@@ -109,6 +124,17 @@ static u8 *new_way(struct vcpu *v, struct far_jump *f, const struct block *b)
 	return code || !soft_code_turn(v) ? code : x_far_way(s, f, b);
 }
 
+/*
+ * The page of b, where b lives as long as the page is the same and the region is of
+ * the same age: not where it is about to be given up, or reaches into a second page.
+ */
+static u64 page_of(const struct soft_vm *s, const struct block *b)
+{
+	bool going = s->drain != DRAIN_NONE && s->drain_region == b->region;
+
+	return going || b->gpa2 || !b->page ? 0 : b->page->serial;
+}
+
 /* Where f leads to b; NULL: nowhere. */
 static u8 *way_to(struct vcpu *v, struct far_jump *f, const struct block *b)
 {
@@ -124,6 +150,7 @@ static u8 *way_to(struct vcpu *v, struct far_jump *f, const struct block *b)
 		__atomic_store_n(&f->to, 0, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&f->code, code, __ATOMIC_SEQ_CST);
 		f->indirect = b->indirect;
+		f->page = page_of(s, b);
 		f->region = b->region;
 		f->age = s->region[b->region].age;
 		__atomic_store_n(&f->to, b->serial, __ATOMIC_RELEASE);
@@ -137,10 +164,40 @@ static void lead(struct soft_cpu *c, const struct far_jump *f, u8 *code, u8 regi
 	int m = MODE_MMU(c->mode);
 	u64 *to = &c->far[f->slot];
 
-	if (*to == c->far_stub[f->slot])
-		c->far_list[m][c->far_filled[m]++] = f->slot;
+	if (*to != (u64)(uintptr_t)f->stub)
+		return;
+	c->far_list[m][c->far_filled[m]++] = f->slot | (u32)region << FAR_REGION_SHIFT;
 	*to = (u64)(uintptr_t)code;
-	c->far_to[f->slot] = region;
+}
+
+/*
+ * Most jumps of a new process lead where they led in others. Their target's page was
+ * entered already, and is the one in which the block is: then so is the block.
+ */
+u64 soft_far_again(struct vcpu *v, struct far_jump *f)
+{
+	struct soft_vm *s = soft_vm(v->vm);
+	struct soft_cpu *c = soft_cpu(v);
+	const struct itlb_entry *e = soft_itlb_known(c, v->rip, v->cpl == 3);
+	u64 to = __atomic_load_n(&f->to, __ATOMIC_ACQUIRE), indirect;
+	u8 *code, region;
+
+	if (!soft_switch.no_prefetch)
+		fetch_next(f);
+	if (!to || !e || !f->page || e->code_serial != f->page || c->mode != f->mode ||
+	    e->checked != __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST))
+		return 0;
+	code = __atomic_load_n(&f->code, __ATOMIC_RELAXED);
+	indirect = (u64)(uintptr_t)f->indirect;
+	region = f->region;
+	if (f->age != __atomic_load_n(&s->region[region].age, __ATOMIC_SEQ_CST))
+		return 0;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&f->to, __ATOMIC_RELAXED) != to)
+		return 0;
+	lead(c, f, code, region);
+	soft_jc_note(c, MODE_MMU(c->mode), v->rip, e->global);
+	return indirect;
 }
 
 /* f leads to that code already, for another vCPU or in another address space. */

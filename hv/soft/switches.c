@@ -13,9 +13,11 @@ static const struct {
 } switches[] = {
 	{ "check-always", &soft_switch.check_always },
 	{ "exact-flags", &soft_switch.exact_flags },
+	{ "no-again", &soft_switch.no_again },
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },
+	{ "no-prefetch", &soft_switch.no_prefetch },
 	{ "no-returns", &soft_switch.no_returns },
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },

@@ -612,10 +612,11 @@ void x_ret_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
 
 bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 {
-	struct far_jump *f = soft_switch.no_far ? NULL : soft_meta_alloc(x->s, sizeof(*f));
+	bool wanted = MODE_BITS(x->mode) == MODE_64 && !soft_switch.no_far;
+	struct far_jump *f = wanted ? soft_far_new(x->s) : NULL;
 	struct cold *c;
 
-	if (!f || MODE_BITS(x->mode) != MODE_64 || !soft_far_new(x->s, f))
+	if (!f)
 		return false;
 	f->gpa32 = target;
 	f->mode = x->mode & ~MODE_PLAIN;
