@@ -64,6 +64,8 @@ struct engine_ops {
 	 * keeps the slots (vm_slots_begin); v does not run. NULL: not offered.
 	 */
 	int (*translate)(struct vcpu *v, struct kvm_translation *tr);
+	/* The guest asks user space for something without an exit: memory may be written for it. */
+	void (*asked)(struct vm *vm);
 	/* User space may have written guest memory or registers behind our back. */
 	void (*state_changed)(struct vcpu *v);
 	/* A slot comes: 0 or -ENOMEM. It went, or changed; no vCPU uses the old one any more. */

@@ -246,6 +246,8 @@ struct vcpu {
 	u32 running;		/* atomic: 1 while the thread is inside the engine */
 	bool irq_window_open;
 	bool irq_blocked;	/* an event waits for RFLAGS.IF or the shadow's end */
+	void *system_tlb;	/* engine: its TLB for implicit accesses at any CPL, NULL: none */
+	bool irq_inside;	/* the interrupt taken last was from a CPU or its timer, no device */
 	u64 debug_dr6;		/* ENGINE_DEBUG: what KVM_EXIT_DEBUG reports */
 	bool fault_stack;	/* the access under way is to the stack segment */
 	/* soft/mmu: the slots that page tables and data were last found in. */

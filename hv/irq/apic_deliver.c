@@ -81,6 +81,8 @@ static int accept_fixed(struct lapic *l, const struct apic_msg *m)
 		else
 			lapic_clear_vector(l, APIC_TMR, m->vector);
 	}
+	if (!m->inside)
+		lapic_note_outside(l, m->vector);
 	if (!lapic_set_vector(l, APIC_IRR, m->vector))
 		vcpu_request(l->vcpu, REQ_EVENT);
 	return 1;
@@ -130,6 +132,7 @@ int lapic_local_deliver(struct lapic *l, u32 lvt_offset)
 	m.delivery = APIC_LVT_MODE(lvt);
 	m.level = true;
 	m.trig_level = m.delivery == APIC_DM_FIXED && (lvt & APIC_LVT_LEVEL);
+	m.inside = lvt_offset == APIC_LVT_TIMER;
 	return lapic_accept(l, &m);
 }
 
@@ -335,6 +338,7 @@ s64 apic_send_mask(struct vm *vm, u64 low, u64 high, u64 min, u64 icr, u32 bits)
 	m.delivery = icr >> 8 & 7;
 	m.level = !!(icr & ICR_ASSERT);
 	m.trig_level = !!(icr & ICR_LEVEL);
+	m.inside = true;
 	return send_mask(vm, map, low, min, &m) + send_mask(vm, map, high, min + bits, &m);
 }
 

@@ -64,6 +64,7 @@ int irq_ack(struct vcpu *v)
 {
 	int vector = -1;
 
+	v->irq_inside = false;
 	if (!v->lapic)
 		return -1;
 	look_at_timer(v);
@@ -76,6 +77,7 @@ int irq_ack(struct vcpu *v)
 		return -1;
 	lapic_clear_vector(v->lapic, APIC_IRR, (u8)vector);
 	lapic_set_vector(v->lapic, APIC_ISR, (u8)vector);
+	v->irq_inside = !lapic_take_outside(v->lapic, (u8)vector);
 	return vector;
 }
 

@@ -86,6 +86,7 @@ struct apic_msg {
 	bool logical, level, trig_level;
 	bool broadcast_x2;	/* destination 0xff also means all CPUs in x2APIC mode */
 	u8 shorthand;		/* as in ICR: 1 self, 2 all, 3 all but source */
+	bool inside;		/* a CPU's own doing: it tells of nothing that a device did */
 };
 /* Returns how many CPUs took it (0: none, coalesced). From any thread. */
 int apic_deliver(struct vm *vm, struct vcpu *source, const struct apic_msg *m);

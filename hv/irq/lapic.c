@@ -156,6 +156,7 @@ static void send_ipi(struct lapic *l, u32 icr, u32 dest)
 	m.level = !!(icr & ICR_ASSERT);
 	m.trig_level = !!(icr & ICR_LEVEL);
 	m.shorthand = icr >> 18 & 3;
+	m.inside = true;
 	if (m.delivery <= APIC_DM_LOWEST && m.vector < 16) {
 		lapic_error(l, APIC_ESR_SEND_VECTOR);
 		return;

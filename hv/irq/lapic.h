@@ -75,6 +75,7 @@ enum {
 struct lapic {
 	struct vcpu *vcpu;
 	u8 regs[KVM_APIC_REG_SIZE] __attribute__((aligned(64)));
+	u32 outside[8];		/* atomic, by vector: in IRR, and not only by messages from inside */
 	u32 pending_events;	/* APIC_EVENT_* */
 	u32 esr_pending;	/* errors since the guest last wrote ESR */
 	bool lint0_nmi;		/* counted in apic_map.lint0_nmi */
@@ -134,6 +135,18 @@ static inline void lapic_clear_vector(struct lapic *l, u32 bitmap, u8 vector)
 {
 	__atomic_fetch_and(lapic_vector_word(l, bitmap, vector), ~BIT(vector & 31),
 			   __ATOMIC_SEQ_CST);
+}
+
+static inline void lapic_note_outside(struct lapic *l, u8 vector)
+{
+	__atomic_fetch_or(&l->outside[vector >> 5], BIT(vector & 31), __ATOMIC_SEQ_CST);
+}
+
+static inline bool lapic_take_outside(struct lapic *l, u8 vector)
+{
+	u32 bit = BIT(vector & 31);
+
+	return __atomic_fetch_and(&l->outside[vector >> 5], ~bit, __ATOMIC_SEQ_CST) & bit;
 }
 
 static inline u64 lapic_base(const struct lapic *l)

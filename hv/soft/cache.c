@@ -48,6 +48,17 @@ void *soft_meta_alloc(struct soft_vm *s, size_t size)
 	return p;
 }
 
+struct block *soft_block_new(struct soft_vm *s)
+{
+	u32 n = s->region[s->current].blocks;
+	struct block *b = &s->block[(u64)s->current * s->block_max + n];
+
+	if (n == s->block_max)
+		return NULL;
+	host_memset(b, 0, sizeof(*b));
+	return b;
+}
+
 u32 soft_copy_new(struct soft_vm *s)
 {
 	u32 n = s->copies_free;
@@ -151,7 +162,7 @@ static void drained(struct vcpu *v)
 		s->far_used -= r->far_used;
 		r->blocks = r->far_used = 0;
 		r->used = false;
-		r->age++;
+		__atomic_store_n(&r->age, r->age + 1, __ATOMIC_SEQ_CST);
 		soft_cpu(v)->stats.evictions++;
 	}
 	__atomic_store_n(&s->drain, DRAIN_PAGES, __ATOMIC_SEQ_CST);
@@ -171,6 +182,7 @@ static bool drain_next(struct soft_vm *s)
 
 	if (!s->region[next].used)
 		return false;
+	__atomic_store_n(&s->region[next].age, s->region[next].age + 1, __ATOMIC_SEQ_CST);
 	begin_drain(s, next, DRAIN_BLOCKS);
 	return true;
 }
@@ -186,7 +198,7 @@ static bool evict_one(struct soft_vm *s)
 
 	if (n == s->region[r].blocks)
 		return false;
-	soft_block_evict(s, s->index[(u64)r * s->index_size + n]);
+	soft_block_evict(s, &s->block[(u64)r * s->block_max + n]);
 	return true;
 }
 
@@ -375,9 +387,9 @@ static u64 copies_size(const struct soft_vm *s)
 	return s->size / COPIES_FRACTION;
 }
 
-static u64 index_bytes(const struct soft_vm *s)
+static u64 blocks_size(const struct soft_vm *s)
 {
-	return (u64)REGIONS * s->index_size * sizeof(*s->index);
+	return (u64)REGIONS * s->block_max * sizeof(*s->block);
 }
 
 /* All that its size decides about. */
@@ -388,15 +400,15 @@ static int cache_map(struct soft_vm *s, u64 size)
 	s->hot_size = (size - PAGE_SIZE) / 9 * 5 / REGIONS & PAGE_MASK;
 	s->cold_size = ((size - PAGE_SIZE) / REGIONS - s->hot_size) & PAGE_MASK;
 	s->meta_size = size / REGIONS * META_FACTOR;
-	s->index_size = (u32)(s->meta_size / sizeof(struct block));
+	s->block_max = (u32)(s->meta_size / sizeof(struct block));
 	s->copies_max = (u32)(copies_size(s) / PAGE_CHUNK) - 1;
 	s->copies_used = 0;
 	s->page_max = (u32)(size / PAGE_FRACTION);
 	host_code_memory(size, &s->rw, &s->rx);
 	s->meta = host_map(REGIONS * s->meta_size);
-	s->index = host_map(index_bytes(s));
+	s->block = host_map(blocks_size(s));
 	s->copies = host_map(copies_size(s));
-	if (!s->rw || !s->meta || !s->index || !s->copies)
+	if (!s->rw || !s->meta || !s->block || !s->copies)
 		return -ENOMEM;
 	pads(s);
 	begin_region(s, 0);
@@ -411,12 +423,12 @@ static void cache_unmap(struct soft_vm *s)
 	}
 	if (s->meta)
 		host_unmap(s->meta, REGIONS * s->meta_size);
-	if (s->index)
-		host_unmap(s->index, index_bytes(s));
+	if (s->block)
+		host_unmap(s->block, blocks_size(s));
 	if (s->copies)
 		host_unmap(s->copies, copies_size(s));
 	s->rw = s->rx = s->meta = s->copies = NULL;
-	s->index = NULL;
+	s->block = NULL;
 }
 
 int soft_code_init(struct vm *vm)
@@ -431,11 +443,13 @@ int soft_code_init(struct vm *vm)
 	if (!s)
 		return -ENOMEM;
 	vm->engine_data = s;
+	s->write_gen = 1;	/* 0 is none */
 	s->scratch = host_map(soft_scratch_size());
 	s->insn_scratch = host_map(soft_insn_scratch_size());
 	s->code_scratch = host_map(2 * PAGE_SIZE);
 	s->far_stub = host_map(FAR_SLOTS * sizeof(*s->far_stub));
-	if (!s->far_stub || !s->scratch || !s->insn_scratch || !s->code_scratch ||
+	s->far_jump = host_map(soft_far_size());
+	if (!s->far_stub || !s->far_jump || !s->scratch || !s->insn_scratch || !s->code_scratch ||
 	    cache_map(s, ALIGN_UP(size, PAGE_SIZE))) {
 		soft_code_destroy(vm);
 		return -ENOMEM;
@@ -488,6 +502,8 @@ void soft_code_destroy(struct vm *vm)
 		host_unmap(s->insn_scratch, soft_insn_scratch_size());
 	if (s->code_scratch)
 		host_unmap(s->code_scratch, 2 * PAGE_SIZE);
+	if (s->far_jump)
+		host_unmap(s->far_jump, soft_far_size());
 	if (s->far_stub)
 		host_unmap(s->far_stub, FAR_SLOTS * sizeof(*s->far_stub));
 	host_free(s);

@@ -132,6 +132,8 @@ void soft_mail_take(struct vcpu *v)
 		soft_tlb_drop_writes(v, c->mail_drop[i]);
 	if (c->mail_flush)
 		soft_flush_tlb(v, false);
+	if (c->mail_regions || c->mail_jc)
+		soft_itlb_forget_code(c);
 	if (c->mail_regions)
 		soft_regions_forget(v, c->mail_regions);
 	if (c->mail_jc) {
@@ -176,6 +178,7 @@ struct code_page *soft_code_page(struct vcpu *v, u64 gpa)
 		return NULL;
 	cp->state = ps;
 	cp->gpa = gpa & PAGE_MASK;
+	cp->serial = ++s->page_serial;
 	cp->write_gen = __atomic_load_n(&s->write_gen, __ATOMIC_SEQ_CST);
 	cp->prev = &s->pages;
 	cp->next = s->pages;
@@ -186,6 +189,16 @@ struct code_page *soft_code_page(struct vcpu *v, u64 gpa)
 	__atomic_store_n(&ps->code, cp, __ATOMIC_SEQ_CST);
 	stop_writers(v, ps, gpa);
 	return cp;
+}
+
+static struct block *block_at(const struct soft_vm *s, u32 n)
+{
+	return n ? &s->block[n - 1] : NULL;
+}
+
+static u32 block_number(const struct soft_vm *s, const struct block *b)
+{
+	return b ? (u32)(b - s->block) + 1 : 0;
 }
 
 static bool is_empty(const struct code_page *cp)
@@ -249,7 +262,7 @@ void soft_page_thin(struct soft_vm *s, struct code_page *cp)
 	}
 	host_memset(bytes, 0, sizeof(bytes));
 	for (u32 i = 0; i < ARRAY_SIZE(cp->blocks); i++)
-		for (struct block *b = cp->blocks[i]; b; b = b->next)
+		for (struct block *b = block_at(s, cp->blocks[i]); b; b = b->next)
 			mark(bytes, b->gpa & ~PAGE_MASK, b->size);
 	if (cp->straddlers)
 		mark(bytes, 0, 15);
@@ -270,9 +283,10 @@ static u32 bucket(u64 gpa)
 	return (gpa ^ gpa >> 7) % CODE_BUCKETS;
 }
 
-struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode)
+struct block *soft_block_find(const struct soft_vm *s, const struct code_page *cp, u64 gpa,
+			      u32 mode)
 {
-	struct block *b = __atomic_load_n(&cp->blocks[bucket(gpa)], __ATOMIC_ACQUIRE);
+	struct block *b = block_at(s, __atomic_load_n(&cp->blocks[bucket(gpa)], __ATOMIC_ACQUIRE));
 
 	while (b && (b->gpa != gpa || b->mode != mode || b->dead))
 		b = b->next;
@@ -284,7 +298,7 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 {
 	struct soft_vm *s = soft_vm(v->vm);
 	u32 off = b->gpa & ~PAGE_MASK, here = MIN(b->size, (u32)PAGE_SIZE - off);
-	struct block **head = &cp->blocks[bucket(b->gpa)];
+	u32 *head = &cp->blocks[bucket(b->gpa)];
 	struct region *r = &s->region[s->current];
 
 	cover(s, cp, off, host, here);
@@ -300,12 +314,11 @@ void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const
 	}
 	b->region = (u8)s->current;
 	b->serial = ++s->serial;
-	s->index[(u64)s->current * s->index_size + r->blocks] = b;
 	__atomic_store_n(&r->blocks, r->blocks + 1, __ATOMIC_RELEASE);
 	s->barren = 0;
 	b->page = cp;
-	b->next = *head;
-	__atomic_store_n(head, b, __ATOMIC_RELEASE);
+	b->next = block_at(s, *head);
+	__atomic_store_n(head, block_number(s, b), __ATOMIC_RELEASE);
 }
 
 /* The rel32 at a place in the cache leads to another. */
@@ -347,9 +360,16 @@ static void block_unlist(struct soft_vm *s, struct block *b)
 	struct block **p;
 
 	if (b->page) {
-		for (p = &b->page->blocks[bucket(b->gpa)]; *p != b;)
-			p = &(*p)->next;
-		__atomic_store_n(p, b->next, __ATOMIC_RELEASE);
+		u32 *head = &b->page->blocks[bucket(b->gpa)];
+		struct block *before = block_at(s, *head);
+
+		if (before == b) {
+			__atomic_store_n(head, block_number(s, b->next), __ATOMIC_RELEASE);
+		} else {
+			while (before->next != b)
+				before = before->next;
+			__atomic_store_n(&before->next, b->next, __ATOMIC_RELEASE);
+		}
 		soft_page_note_thin(s, b->page);
 	}
 	if (b->page2) {
@@ -409,7 +429,7 @@ static void kill_blocks(struct soft_vm *s, struct code_page *cp)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(cp->blocks); i++)
 		while (cp->blocks[i])
-			block_kill(s, cp->blocks[i]);
+			block_kill(s, block_at(s, cp->blocks[i]));
 	while (cp->straddlers)
 		block_kill(s, cp->straddlers);
 	retire(s, cp);
@@ -479,15 +499,50 @@ static u64 chunk_changes(const u8 *host, const u8 *copy)
 	return diff;
 }
 
+/* The page of code that was found after cp. */
+static const struct code_page *newer(const struct soft_vm *s, const struct code_page *cp)
+{
+	return cp->prev == &s->pages ? NULL : (const struct code_page *)(const void *)cp->prev;
+}
+
+/* Where they are not in the host's caches, all that is compared is fetched at once. */
+static void prefetch_page(struct soft_vm *s, const struct code_page *cp, const u8 *host)
+{
+	for (u32 c = 0; c < ARRAY_SIZE(cp->copy); c++)
+		if (cp->copy[c]) {
+			host_prefetch(host + c * PAGE_CHUNK);
+			host_prefetch(copy_of(s, cp, c));
+		}
+}
+
+/* The page after that one, and where what is to be known of the one behind that is. */
+static void prefetch_next(struct soft_vm *s, const struct code_page *cp)
+{
+	const struct code_page *next = newer(s, cp), *behind = next ? newer(s, next) : NULL;
+
+	if (next && next->host && next->write_gen != s->write_gen)
+		prefetch_page(s, next, next->host);
+	if (!behind)
+		return;
+	host_prefetch(behind);
+	for (u32 c = 0; c < ARRAY_SIZE(behind->copy); c += 16)
+		host_prefetch(&behind->copy[c]);
+}
+
 static void page_compare(struct vcpu *v, struct code_page *cp, const u8 *host, u64 gen)
 {
 	struct soft_vm *s = soft_vm(v->vm);
 	u8 now[PAGE_CHUNK];
 
+	if (!soft_switch.no_prefetch) {
+		prefetch_page(s, cp, host);
+		prefetch_next(s, cp);
+	}
+	cp->host = host;
 	for (u32 c = 0; c < ARRAY_SIZE(cp->bytes); c++) {
 		u8 *was = copy_of(s, cp, c);
 
-		if (!cp->bytes[c] || !chunk_changes(host + c * PAGE_CHUNK, was))
+		if (!cp->copy[c] || !chunk_changes(host + c * PAGE_CHUNK, was))
 			continue;
 		if (host_guest_move(now, host + c * PAGE_CHUNK, PAGE_CHUNK))
 			host_memset(now, 0, PAGE_CHUNK);

@@ -15,6 +15,8 @@
 #define STACK_SIZE (128ul << 10)
 #define VCPU_MEMORY (STACK_SIZE + ALIGN_UP(SOFT_CPU_OFFSET + sizeof(struct soft_cpu), PAGE_SIZE))
 
+#define FETCHED 4		/* blocks after one that is looked up */
+#define INSIDE_NS 20000000u	/* how often interrupts without a device count as a device's */
 #define PAUSES 500		/* some tens of microseconds */
 
 #define ASSERT_AT(field, off) \
@@ -96,7 +98,9 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 		soft_lock(s);
 		start = soft_clock();
 		cp = soft_code_page(v, gpa);
-		b = cp ? soft_block_find(cp, gpa, mode) : NULL;
+		b = cp ? soft_block_find(s, cp, gpa, mode) : NULL;
+		if (e->code != cp)
+			e->checked = 0;
 		if (b && b->gpa2 && b->gpa2 != gpa2)
 			b = NULL;
 		if (!b && cp && soft_code_room(s))
@@ -129,13 +133,47 @@ static struct block *translate(struct vcpu *v, struct itlb_entry *e, u64 linear,
 	}
 }
 
+/*
+ * The page of code at linear, where what was translated of it has been compared since
+ * user space may have written; NULL: nothing can be fetched there.
+ */
+static struct itlb_entry *page_of_code(struct vcpu *v, u64 linear)
+{
+	u64 gen = __atomic_load_n(&soft_vm(v->vm)->write_gen, __ATOMIC_SEQ_CST);
+	struct itlb_entry *e = soft_itlb(v, linear);
+	struct page_state *ps;
+
+	if (!e || !e->host)
+		return NULL;
+	if (e->checked == gen)
+		return e;
+	ps = soft_page(v, e->gpa);
+	e->code = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
+	e->code_serial = e->checked = 0;
+	if (!e->code)
+		return e;
+	soft_page_verify(v, e->code, e->host);
+	if (e->code->gone) {
+		e->code = NULL;
+	} else {
+		e->code_serial = e->code->serial;
+		e->checked = gen;
+	}
+	return e;
+}
+
+/* Most programs come by their blocks in the order in which they were translated. */
+static void fetch_next(const struct block *b)
+{
+	for (u32 i = 1; i <= FETCHED; i++)
+		host_prefetch(b + i);
+}
+
 static struct block *find(struct vcpu *v, u32 mode)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	u64 linear = v->rip + c->cs_base;
 	struct itlb_entry *e, *next;
-	struct page_state *ps;
-	struct code_page *cp;
 	struct block *b = NULL;
 
 	if (MODE_BITS(mode) != MODE_64) {
@@ -145,23 +183,17 @@ static struct block *find(struct vcpu *v, u32 mode)
 			return NULL;
 		}
 	}
-	e = soft_itlb(v, linear);
-	if (!e || !e->host)
+	e = page_of_code(v, linear);
+	if (!e)
 		return NULL;
-	ps = soft_page(v, e->gpa);
-	cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-	if (cp) {
-		soft_page_verify(v, cp, e->host);
-		b = soft_block_find(cp, e->gpa + (linear & ~PAGE_MASK), mode);
-	}
+	if (e->code)
+		b = soft_block_find(soft_vm(v->vm), e->code, e->gpa + (linear & ~PAGE_MASK), mode);
+	if (b && !soft_switch.no_prefetch)
+		fetch_next(b);
 	if (b && b->gpa2) {
-		next = soft_itlb(v, (linear & PAGE_MASK) + PAGE_SIZE);
+		next = page_of_code(v, (linear & PAGE_MASK) + PAGE_SIZE);
 		if (!next)
 			return NULL;
-		ps = soft_page(v, b->gpa2);
-		cp = ps ? __atomic_load_n(&ps->code, __ATOMIC_ACQUIRE) : NULL;
-		if (cp && next->host)
-			soft_page_verify(v, cp, next->host);
 		if (next->gpa != b->gpa2 || b->dead)
 			b = NULL;
 		e = soft_itlb(v, linear);
@@ -294,11 +326,16 @@ u64 soft_indirect_jump(struct vcpu *v)
 u64 soft_far_jump(struct vcpu *v, struct far_jump *f)
 {
 	struct soft_cpu *c = soft_cpu(v);
+	u64 code;
 
 	c->stats.exits[SOFT_FAR]++;
 	v->rip = rip_trunc(c, v->code_delta + (u64)f->gpa32);
-	soft_far_link(v, f);
-	return stays_inside(v) ? soft_jc_known(c, v->rip) : 0;
+	code = soft_switch.no_again ? 0 : soft_far_again(v, f);
+	if (!code)
+		soft_far_link(v, f);
+	if (!stays_inside(v))
+		return 0;
+	return code && c->mode == f->mode ? code : soft_jc_known(c, v->rip);
 }
 
 /*
@@ -589,7 +626,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	if (!b)
 		return no_code(v, out);
 	if (breaks)
-		soft_watch_before(v, b->one, &w);
+		soft_watch_before(v, soft_block_one(b), &w);
 	v->sysflags &= ~X86_FL_RF;
 	r = came_back(v, soft_go_once(v, b), out);
 	if (r == LEAVE && (*out == ENGINE_REQUEST || *out == ENGINE_EFAULT || *out == ENGINE_DEBUG ||
@@ -603,7 +640,7 @@ static enum verdict step(struct vcpu *v, enum engine_exit *out)
 	instruction_done(v);
 	if (r == LEAVE)
 		return r;
-	if (b->one->category == ZYDIS_CATEGORY_INTERRUPT && !(v->sysflags & X86_FL_TF))
+	if (soft_block_one(b)->category == ZYDIS_CATEGORY_INTERRUPT && !(v->sysflags & X86_FL_TF))
 		tf = 0;		/* the interrupt took TF with it */
 	return traps(v, tf, hit, out);
 }
@@ -718,16 +755,40 @@ static void soft_vcpu_free(struct vcpu *v)
 	host_unmap((u8 *)v - STACK_SIZE, VCPU_MEMORY);
 }
 
-static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
+/* From now on all code that was translated before is looked at once more. */
+static void soft_may_be_written(struct vm *vm)
+{
+	__atomic_fetch_add(&soft_vm(vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A device may have written memory before it interrupts. A CPU, or its timer, tells of
+ * nothing of the kind; but for guests that only look from time to time whether a device
+ * is done, it counts now and then.
+ */
+static bool may_tell_of_writes(struct vcpu *v)
 {
 	struct soft_vm *s = soft_vm(v->vm);
+	u64 now;
+
+	if (!v->irq_inside || soft_switch.check_always)
+		return true;
+	now = host_monotonic_ns();
+	if (now - __atomic_load_n(&s->inside_ns, __ATOMIC_RELAXED) < INSIDE_NS)
+		return false;
+	__atomic_store_n(&s->inside_ns, now, __ATOMIC_RELAXED);
+	return true;
+}
+
+static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error, u32 error)
+{
 	struct soft_stats *st = &soft_cpu(v)->stats;
 	u64 start = soft_clock();
 	int e;
 
 	st->deliveries++;
-	if (vector >= 32)	/* a device may have written memory */
-		__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	if (vector >= 32 && may_tell_of_writes(v))
+		soft_may_be_written(v->vm);
 	go_in(v);	/* it may use the TLB, and look at pages of code */
 	e = emu_deliver(v, vector, soft_int, has_error, error);
 	go_out(v);
@@ -737,15 +798,13 @@ static int soft_deliver(struct vcpu *v, u8 vector, bool soft_int, bool has_error
 
 static void soft_entered(struct vcpu *v)
 {
-	__atomic_fetch_add(&soft_vm(v->vm)->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_may_be_written(v->vm);
 	soft_fpu_note_caller(v);
 }
 
 static void soft_state_changed(struct vcpu *v)
 {
-	struct soft_vm *s = soft_vm(v->vm);
-
-	__atomic_fetch_add(&s->write_gen, 1, __ATOMIC_SEQ_CST);
+	soft_may_be_written(v->vm);
 	soft_flush_tlb(v, false);
 	v->mode_stale = true;
 }
@@ -817,6 +876,7 @@ const struct engine_ops soft_engine = {
 	.switch_space = soft_switch_space,
 	.flush_tlb_page = soft_flush_tlb_page,
 	.translate = soft_translate_address,
+	.asked = soft_may_be_written,
 	.state_changed = soft_state_changed,
 	.slot_added = soft_slot_added,
 	.slot_removed = soft_slot_removed,

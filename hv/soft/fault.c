@@ -14,30 +14,30 @@ __thread struct vcpu *soft_running;
 static struct block *block_at(struct soft_vm *s, const u8 *rip)
 {
 	u32 lo = 0, hi, k;
-	struct block **index;
+	struct block *block;
 
 	if (rip < s->rx + s->start || rip >= s->rx + s->start + REGIONS * s->hot_size)
 		return NULL;
 	k = soft_region_of(s, rip);
 	hi = __atomic_load_n(&s->region[k].blocks, __ATOMIC_ACQUIRE);
-	index = s->index + (u64)k * s->index_size;
+	block = s->block + (u64)k * s->block_max;
 
 	while (lo < hi) {
 		u32 mid = (lo + hi) / 2;
 
-		if (index[mid]->code <= rip)
+		if (block[mid].indirect <= rip)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (!lo || rip >= index[lo - 1]->code + index[lo - 1]->code_size)
+	if (!lo || rip >= block[lo - 1].indirect + block[lo - 1].code_size)
 		return NULL;
-	return index[lo - 1];
+	return &block[lo - 1];
 }
 
 static const struct block_map *instruction_at(const struct block *b, const u8 *rip)
 {
-	u32 off = (u32)(rip - b->code), i = b->insns;
+	u32 off = (u32)(rip - b->indirect), i = b->insns;
 
 	while (i && b->map[i - 1].host > off)
 		i--;

@@ -100,6 +100,8 @@ void soft_update_mode(struct vcpu *v)
 	/* The jump cache of this access mode holds code of one mode and code base. */
 	m = MODE_MMU(mode);
 	v->data_tlb = &c->tlb[m];
+	v->system_tlb = soft_switch.no_system ? NULL :
+			&c->tlb[v->cr4 & X86_CR4_SMAP ? MMU_SMAP : MMU_KERNEL];
 	v->data_rights = mmu_rights(v);
 	if (c->jc_context[m] != mode || c->jc_base[m] != c->cs_base) {
 		soft_jc_flush(c, m);

@@ -190,28 +190,28 @@ enum emu soft_odd(struct vcpu *v)
 	c->stats.odd++;
 	if (!b)
 		return no_code(v);
-	fn = emu_lookup(b->one, bits[MODE_BITS(c->mode)]);
+	fn = emu_lookup(soft_block_one(b), bits[MODE_BITS(c->mode)]);
 	if (fn) {
-		enum emu e = fn(v, b->one);
+		enum emu e = fn(v, soft_block_one(b));
 
 		if (e == EMU_NEXT) {
-			v->rip += b->one->len;
+			v->rip += soft_block_one(b)->len;
 			if (!vcpu_64bit(v))
 				v->rip = (u32)v->rip;
 			e = EMU_JUMP;
 		}
 		return e;
 	}
-	if (b->one->waits_x87 && x87_pending(v)) {
+	if (soft_block_one(b)->waits_x87 && x87_pending(v)) {
 		vcpu_raise(v, EXC_MF);
 		return EMU_FAULT;
 	}
-	if (!(b->one->flags & INSN_MEM) || (b->one->flags & INSN_VSIB) ||
-	    b->one->mem_size > 64)
+	if (!(soft_block_one(b)->flags & INSN_MEM) || (soft_block_one(b)->flags & INSN_VSIB) ||
+	    soft_block_one(b)->mem_size > 64)
 		return EMU_UNHANDLED;
-	if (b->one->mask)
-		return soft_odd_masked(v, b, b->one);
-	return bounce(v, b, b->one);
+	if (soft_block_one(b)->mask)
+		return soft_odd_masked(v, b, soft_block_one(b));
+	return bounce(v, b, soft_block_one(b));
 }
 
 typedef __int128 s128;
@@ -247,7 +247,7 @@ enum emu soft_divide(struct vcpu *v)
 
 	if (!b)
 		return no_code(v);
-	in = b->one;
+	in = soft_block_one(b);
 	if (in->flags & INSN_MEM) {
 		e = soft_check_ac(v, in, insn_ea(v, in));
 		if (e == EMU_NEXT)

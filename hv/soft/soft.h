@@ -105,14 +105,21 @@ struct ret_stack {
 #define LARGE_PAGES 16384u
 
 #define ITLB_ENTRIES 512
-/* Executable pages lately entered: linear page -> guest-physical, with the page's memory. */
+/*
+ * Executable pages lately entered: linear page -> guest-physical, with the page's memory,
+ * and what was translated of it. A line of the host's cache each.
+ */
 struct itlb_entry {
-	u64 linear;		/* page address | 1 when valid */
+	u64 linear;		/* page address | ITLB_VALID | ITLB_USER */
 	u64 gpa;
 	u8 *host;
-	bool user;		/* entered at CPL 3 */
+	struct code_page *code;	/* while checked is not 0 */
+	u64 code_serial;	/* that one's */
+	u64 checked;		/* soft_vm.write_gen when it was last compared, 0: look again */
 	bool global;
-};
+} __attribute__((aligned(64)));
+#define ITLB_VALID 1u
+#define ITLB_USER 2u		/* entered at CPL 3 */
 
 /* --- CPU modes: everything a translation depends on besides its bytes -------- */
 
@@ -139,7 +146,7 @@ struct itlb_entry {
 
 /* --- translations ------------------------------------------------------------- */
 
-#define CODE_BUCKETS 32u
+#define CODE_BUCKETS 128u
 #define PAGE_CHUNK 64		/* bytes of code compared and copied at once */
 
 /* A page of guest memory from which code was translated. */
@@ -148,10 +155,12 @@ struct code_page {
 	struct code_page *next_thin;	/* soft_vm.thin */
 	struct page_state *state;	/* that points here */
 	u64 gpa;
+	u64 serial;		/* its own among all that ever were */
 	u64 write_gen;		/* soft_vm.write_gen of the last comparison */
+	const u8 *host;		/* its memory when it was last compared */
 	bool thin;		/* is in soft_vm.thin */
 	bool gone;		/* no more what its memory's page_state points to */
-	struct block *blocks[CODE_BUCKETS];	/* by the low bits of gpa */
+	u32 blocks[CODE_BUCKETS];	/* by the low bits of gpa: places in soft_vm.block, + 1 */
 	struct block *straddlers;	/* blocks of the previous page that end here */
 	u64 bytes[PAGE_SIZE / PAGE_CHUNK];	/* bit m of entry n: byte 64n + m was translated */
 	u32 copy[PAGE_SIZE / PAGE_CHUNK];	/* soft_copy() of the bytes then, 0: none */
@@ -192,13 +201,17 @@ struct block_map {
 };
 #define BLOCK_MAP_HOST_FLAGS 0x8000u	/* RFLAGS hold the guest's flags there */
 
+/*
+ * Two lines of the host's cache, of which a look-up wants the first. Blocks lie in the order
+ * in which they were translated, as most programs come by them again.
+ */
 struct block {
 	struct block *next;	/* in code_page.blocks */
-	struct block *next_straddler;
-	struct code_page *page, *page2;	/* that list it; NULL: none does */
-	u64 serial;		/* its own among all that ever were */
 	u64 gpa;
 	u64 gpa2;		/* the second page it reaches into, 0: none */
+	struct code_page *page;	/* that lists it; NULL: none does */
+	u64 serial;		/* its own among all that ever were */
+	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith; start of it all */
 	u32 mode;
 	u16 size;		/* guest bytes */
 	u16 insns;
@@ -206,15 +219,22 @@ struct block {
 	bool flags_saved;	/* ... in vcpu->arith, not in RFLAGS */
 	bool dead, listed;
 	u8 region;		/* of the code cache */
+
 	u8 *entry;		/* executable: flags as above */
 	u8 *poll;		/* executable: same, polling for requests first */
-	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
-	u8 *code;		/* executable: start of it all, code_size bytes */
-	u32 code_size;
 	struct block_map *map;	/* insns entries */
 	struct exit_link *incoming, *outgoing;
-	struct insn *one;	/* MODE_ONE: the instruction */
+	struct code_page *page2;	/* that lists it as a straddler */
+	struct block *next_straddler;
+	u32 code_size;
+	u32 one;		/* MODE_ONE: where the instruction is, behind map */
 };
+_Static_assert(offsetof(struct block, entry) == 64 && sizeof(struct block) == 128, "lines");
+
+static inline struct insn *soft_block_one(const struct block *b)
+{
+	return (struct insn *)(void *)((u8 *)b->map + b->one);
+}
 
 /* An emulated instruction as translated code hands it to C. */
 struct helper_call {
@@ -272,8 +292,8 @@ struct soft_cpu {
 	bool high_local[MMU_COUNT];	/* some translation of the upper half is not global */
 	u16 jc_list[MMU_COUNT][2][JC_ENTRIES];
 	u32 far_filled[MMU_COUNT];
+	/* A slot, and the region of the block to which it leads. */
 	u32 far_list[MMU_COUNT][FAR_SLOTS];
-	u8 far_to[FAR_SLOTS];	/* of those listed: the region of the block to which it leads */
 	struct spaces *spaces;	/* NULL: none yet */
 	/*
 	 * soft_vm's: where they lead while that is not known. NULL: not all of far[]
@@ -315,9 +335,9 @@ struct soft_cpu {
 #define REGION_FAR (FAR_SLOTS / REGIONS)
 
 struct region {
-	u32 blocks;		/* atomic: how many are in its part of the index */
+	u32 blocks;		/* atomic: how many it has */
 	u32 far_used, far_most;	/* slots for jumps to other pages, of its REGION_FAR; ever */
-	u32 age;		/* how often it was given up */
+	u32 age;		/* atomic: another when it begins to be given up, and when it is */
 	bool used;		/* it holds something */
 };
 
@@ -335,25 +355,27 @@ struct soft_vm {
 	u64 used, end, cold_used, cold_end;
 	bool perf_map;		/* option perf-map: blocks have names for perf */
 	u64 write_gen;		/* atomic: counts moments at which user space may have written */
+	u64 inside_ns;		/* atomic: when an interrupt that tells of none was last counted */
 	u32 full;		/* atomic: vCPUs are to leave soft_run() and make room */
 	struct region region[REGIONS];
 	u32 current;		/* the region that is being filled */
 	u32 barren;		/* regions that were begun since the last translation */
 	enum drain drain;	/* atomic */
 	u32 drain_region, drain_next;	/* drain_region: atomic */
-	u64 serial;
+	u64 serial, page_serial;
 	struct code_page *pages;
 	struct code_page *thin;	/* those that have lost blocks, or have none yet */
 	struct code_page *dying, *waiting;	/* to be freed, after the next mail and this one */
 	u32 page_count, page_max, dying_count;
 	u8 *thunk[THUNK_MAX];	/* executable addresses of the pads, by THUNK_* */
 	u32 next_site[SITE_CLASSES];
+	struct far_jump *far_jump;	/* by slot */
 	u64 *far_stub;		/* FAR_SLOTS: those of the slots in use, */
 	u32 far_used;		/* of which there are so many */
 	u8 *meta;		/* by region, bump memory for blocks and links */
 	u64 meta_size, meta_used, meta_end;	/* meta_size: of one region */
-	struct block **index;	/* by region, all blocks by ascending code */
-	u32 index_size;		/* of one region */
+	struct block *block;	/* by region, by ascending code */
+	u32 block_max;		/* of one region */
 	u8 *copies;		/* of code as it was translated, by PAGE_CHUNK bytes */
 	u32 copies_max, copies_used, copies_free, copies_free_count;
 	void *scratch, *insn_scratch;	/* of the translation under way */
@@ -465,13 +487,15 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear);
 /* Only what leads to code: user space may have written to it. */
 void soft_flush_code(struct vcpu *v);
 void soft_tlb_drop_writes(struct vcpu *v, u64 gpa);
-/* The emulation has translated linear for itself, in the present mode: x, in slot s. */
-void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
-		   bool write);
+/* The emulation has translated linear for itself, with the rights of t: x, in slot s. */
+void soft_tlb_note(struct vcpu *v, const struct tlb *t, u64 linear, const struct xlate *x,
+		   struct memslot *s, bool write);
 void soft_jc_flush(struct soft_cpu *c, int mmu);
 void soft_jc_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 /* v->rip, in the present mode, is b's; its pages have just been looked up. */
 void soft_jc_add(struct vcpu *v, struct block *b);
+/* Something else leads to the page at linear, which a flush of it is to undo. */
+void soft_jc_note(struct soft_cpu *c, int mmu, u64 linear, bool global);
 
 /* A data access as a TLB miss describes it. */
 #define MISS_SIZE(i) ((i) & 0xff)
@@ -490,6 +514,15 @@ void soft_jc_add(struct vcpu *v, struct block *b);
 void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site);
 /* The executable page at linear: NULL when a fault was raised. */
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear);
+/* What was translated of pages is looked up anew. */
+void soft_itlb_forget_code(struct soft_cpu *c);
+/* The same if it was entered lately in the present mode; NULL: it was not. */
+static inline struct itlb_entry *soft_itlb_known(struct soft_cpu *c, u64 linear, bool user)
+{
+	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
+
+	return e->linear == ((linear & PAGE_MASK) | ITLB_VALID | (user ? ITLB_USER : 0)) ? e : NULL;
+}
 
 /* mode.c */
 void soft_update_mode(struct vcpu *v);
@@ -498,7 +531,8 @@ void soft_update_mode(struct vcpu *v);
 /* The state of gpa's page in the address space that v sees; NULL: not memory. */
 struct page_state *soft_page(struct vcpu *v, u64 gpa);
 struct code_page *soft_code_page(struct vcpu *v, u64 gpa);
-struct block *soft_block_find(struct code_page *cp, u64 gpa, u32 mode);
+struct block *soft_block_find(const struct soft_vm *s, const struct code_page *cp, u64 gpa,
+			      u32 mode);
 void soft_block_add(struct vcpu *v, struct code_page *cp, struct block *b, const u8 *host,
 		    const u8 *host2);
 void soft_link(struct vcpu *v, struct exit_link *l, struct block *to);
@@ -524,6 +558,8 @@ int soft_code_init(struct vm *vm);
 int soft_code_size(struct vm *vm, u64 size);
 void soft_code_destroy(struct vm *vm);
 void *soft_meta_alloc(struct soft_vm *s, size_t size);
+/* The next one's place: nobody's until soft_block_add(). NULL: the region is full. */
+struct block *soft_block_new(struct soft_vm *s);
 /* The place of a copy of PAGE_CHUNK bytes, by its number. */
 static inline u8 *soft_copy(struct soft_vm *s, u32 n)
 {
@@ -623,11 +659,19 @@ void soft_space_load(struct soft_cpu *c, u64 cr3, bool keep);
 
 /* far.c */
 struct far_jump;
+size_t soft_far_size(void);	/* of soft_vm.far_jump */
+#define FAR_REGION_SHIFT 24	/* in soft_cpu.far_list */
+static inline u32 soft_far_slot(u32 listed)
+{
+	return listed & (BIT(FAR_REGION_SHIFT) - 1);
+}
 void soft_far_first_run(struct vcpu *v);
 void soft_far_flush(struct soft_cpu *c, int mmu);
 /* Those out of and into some regions. */
 void soft_far_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 void soft_far_link(struct vcpu *v, struct far_jump *f);
+/* f leads where it led before, if that is right: code for rip, 0: it must be looked up. */
+u64 soft_far_again(struct vcpu *v, struct far_jump *f);
 
 /* fault.c */
 #define HOST_FAULT_MEMORY 0x80
@@ -637,17 +681,21 @@ extern __thread struct vcpu *soft_running;
 
 /* switches.c */
 extern struct soft_switches {
+	bool check_always;	/* any interrupt may be a device's that has written memory */
 	bool exact_flags;	/* dead flags are saved too: exact at every fault */
+	bool no_again;		/* jumps to other pages look for their target in each address space */
 	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_early;		/* checks are made where their accesses are */
 	bool no_far;		/* jumps to other pages ask the jump cache */
+	bool no_hints;		/* PREFETCHh does nothing */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */
-	bool no_prefetch;	/* PREFETCHh does nothing */
+	bool no_prefetch;	/* pages of code are fetched as they are compared */
 	bool no_returns;	/* returns ask the jump cache */
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* ... which asks the TLB */
 	bool no_spaces;		/* a change of the address space forgets the one before */
+	bool no_system;		/* deliveries of events walk the page tables */
 	bool no_steady;		/* no sites for accesses of loops */
 	bool perf_map;		/* blocks have names for perf */
 	bool stats_time;	/* measures where the vCPUs' time goes */

@@ -155,10 +155,10 @@ static void save_jumps(const struct soft_cpu *c, struct space *s)
 	u32 n = 0;
 
 	for (u32 i = 0; i < c->far_filled[MMU_USER] && n < MAX_FAR; i++) {
-		u32 k = c->far_list[MMU_USER][i];
+		u32 listed = c->far_list[MMU_USER][i], k = soft_far_slot(listed);
 
 		s->far[n].k = k;
-		s->far[n].region = c->far_to[k];
+		s->far[n].region = (u8)(listed >> FAR_REGION_SHIFT);
 		s->far[n++].code = c->far[k];
 	}
 	s->far_count = n;
@@ -236,8 +236,8 @@ static void load_jumps(struct soft_cpu *c, const struct space *s)
 		if (*to != stub || s->far[i].code == stub)
 			continue;
 		*to = s->far[i].code;
-		c->far_to[s->far[i].k] = s->far[i].region;
-		c->far_list[m][c->far_filled[m]++] = s->far[i].k;
+		c->far_list[m][c->far_filled[m]++] =
+			s->far[i].k | (u32)s->far[i].region << FAR_REGION_SHIFT;
 	}
 	for (int way = 0; way < 2; way++)
 		for (u32 i = 0; i < s->jc_count[way]; i++) {

@@ -11,10 +11,13 @@ static const struct {
 	const char *name;
 	bool *on;
 } switches[] = {
+	{ "check-always", &soft_switch.check_always },
 	{ "exact-flags", &soft_switch.exact_flags },
+	{ "no-again", &soft_switch.no_again },
 	{ "no-crossing", &soft_switch.no_crossing },
 	{ "no-early", &soft_switch.no_early },
 	{ "no-far", &soft_switch.no_far },
+	{ "no-hints", &soft_switch.no_hints },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },
 	{ "no-prefetch", &soft_switch.no_prefetch },
@@ -22,6 +25,7 @@ static const struct {
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },
 	{ "no-spaces", &soft_switch.no_spaces },
+	{ "no-system", &soft_switch.no_system },
 	{ "no-steady", &soft_switch.no_steady },
 	{ "perf-map", &soft_switch.perf_map },
 	{ "stats-time", &soft_switch.stats_time },

@@ -204,11 +204,12 @@ static u32 jc_page_bit(u64 linear)
 	return (linear >> PAGE_SHIFT & (JC_PAGES / 2 - 1)) | (linear >> 63 ? JC_PAGES / 2 : 0);
 }
 
-static void jc_note_page(struct soft_cpu *c, int m, u64 linear)
+void soft_jc_note(struct soft_cpu *c, int m, u64 linear, bool global)
 {
 	u32 bit = jc_page_bit(linear);
 
 	c->jc_pages[m][bit / 64] |= BIT64(bit % 64);
+	c->jc_local[m] |= !global;
 }
 
 static bool jc_knows_page(const struct soft_cpu *c, int m, u64 linear)
@@ -237,7 +238,7 @@ static bool is_global(const struct soft_cpu *c, u64 linear)
 {
 	const struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
 
-	return e->linear == ((linear & PAGE_MASK) | 1) && e->global;
+	return (e->linear & ~(u64)ITLB_USER) == ((linear & PAGE_MASK) | ITLB_VALID) && e->global;
 }
 
 void soft_jc_add(struct vcpu *v, struct block *b)
@@ -250,11 +251,15 @@ void soft_jc_add(struct vcpu *v, struct block *b)
 	old = jc_put(c, m, 0, (struct jc_entry){ rip, (u64)(uintptr_t)b->indirect });
 	if (old.code && old.rip != rip)
 		jc_put(c, m, 1, old);
-	jc_note_page(c, m, linear);
+	soft_jc_note(c, m, linear, is_global(c, linear));
 	if (b->gpa2)
-		jc_note_page(c, m, linear + PAGE_SIZE);
-	if (!is_global(c, linear) || (b->gpa2 && !is_global(c, linear + PAGE_SIZE)))
-		c->jc_local[m] = true;
+		soft_jc_note(c, m, linear + PAGE_SIZE, is_global(c, linear + PAGE_SIZE));
+}
+
+void soft_itlb_forget_code(struct soft_cpu *c)
+{
+	for (u32 i = 0; i < ITLB_ENTRIES; i++)
+		c->itlb[i].checked = 0;
 }
 
 static void itlb_flush(struct soft_cpu *c, bool keep_global)
@@ -387,7 +392,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 			c->refetch = true;
 		}
 	}
-	if (e->linear == ((linear & PAGE_MASK) | 1))
+	if ((e->linear & ~(u64)ITLB_USER) == ((linear & PAGE_MASK) | ITLB_VALID))
 		e->linear = 0;
 	/* The code that asks may be of a page that no jump cache knows: as in flush(). */
 	if (!(((v->rip + c->cs_base) ^ linear) & PAGE_MASK))
@@ -658,8 +663,8 @@ void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	return host;
 }
 
-void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
-		   bool write)
+void soft_tlb_note(struct vcpu *v, const struct tlb *t, u64 linear, const struct xlate *x,
+		   struct memslot *s, bool write)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool fast = false;
@@ -667,7 +672,7 @@ void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct mem
 	note_page_size(c, linear, x->page_shift);
 	if (write && !memslot_write_waits(v, s, x->gpa >> PAGE_SHIFT))
 		write_access(v, s, x->gpa, 1, &fast);
-	tlb_fill(c, MODE_MMU(c->mode), linear, x,
+	tlb_fill(c, (int)(t - c->tlb), linear, x,
 		 (u8 *)(uintptr_t)(s->hva + (x->gpa - (s->gfn << PAGE_SHIFT))), fast);
 }
 
@@ -675,11 +680,11 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	struct itlb_entry *e = &c->itlb[linear >> PAGE_SHIFT & (ITLB_ENTRIES - 1)];
-	u64 key = (linear & PAGE_MASK) | 1;
+	u64 key = (linear & PAGE_MASK) | ITLB_VALID | (v->cpl == 3 ? ITLB_USER : 0);
 	struct memslot *s;
 	struct xlate x;
 
-	if (e->linear == key && e->user == (v->cpl == 3))
+	if (e->linear == key)
 		return e;
 	if (vcpu_64bit(v) && !canonical(linear)) {
 		vcpu_raise_error(v, EXC_GP, 0);
@@ -693,7 +698,7 @@ struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear)
 	note_page_size(c, linear, x.page_shift);
 	s = find_slot(v, x.gpa);
 	e->linear = key;
-	e->user = v->cpl == 3;
+	e->checked = 0;
 	e->gpa = x.gpa & PAGE_MASK;
 	e->global = x.global;
 	e->host = s ? (u8 *)(uintptr_t)(s->hva + (e->gpa - (s->gfn << PAGE_SHIFT))) : NULL;

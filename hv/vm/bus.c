@@ -20,6 +20,14 @@ static bool pit_port(u16 port)
 	return (port & ~3) == 0x40 || port == 0x61;
 }
 
+static bool rings(struct vm *vm, bool pio, u64 addr, u32 size, const void *data)
+{
+	if (!ioeventfd_write(vm, pio, addr, size, data))
+		return false;
+	vm->engine->asked(vm);
+	return true;
+}
+
 int bus_pio(struct vm *vm, struct vcpu *v, u16 port, u32 size, void *data, bool write)
 {
 	int r;
@@ -39,7 +47,7 @@ int bus_pio(struct vm *vm, struct vcpu *v, u16 port, u32 size, void *data, bool 
 	}
 	if (!write)
 		return -EOPNOTSUPP;
-	if (vm->ioeventfds && ioeventfd_write(vm, true, port, size, data))
+	if (vm->ioeventfds && rings(vm, true, port, size, data))
 		return 0;
 	return coalesced_write(vm, true, port, size, data) ? 0 : -EOPNOTSUPP;
 }
@@ -69,7 +77,7 @@ int bus_mmio(struct vm *vm, struct vcpu *v, u64 gpa, u32 size, void *data, bool 
 	}
 	if (!write)
 		return -EOPNOTSUPP;
-	if (vm->ioeventfds && ioeventfd_write(vm, false, gpa, size, data))
+	if (vm->ioeventfds && rings(vm, false, gpa, size, data))
 		return 0;
 	return coalesced_write(vm, false, gpa, size, data) ? 0 : -EOPNOTSUPP;
 }

@@ -74,9 +74,11 @@ bool dirty_ring_full(const struct vcpu *v)
 }
 
 /* There is no TLB here. */
-void soft_tlb_note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s, bool write)
+void soft_tlb_note(struct vcpu *v, const struct tlb *t, u64 linear, const struct xlate *x,
+		   struct memslot *s, bool write)
 {
 	(void)v;
+	(void)t;
 	(void)linear;
 	(void)x;
 	(void)s;

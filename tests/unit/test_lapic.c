@@ -419,6 +419,52 @@ static void test_wakes(void **state)
 	assert_false(irq_wakes(cpu));
 }
 
+static int take_and_end(struct vcpu *v)
+{
+	int vector = irq_ack(v);
+
+	apic_write(v, APIC_EOI, 0);
+	return vector;
+}
+
+/* Interrupts of CPUs and their timers are told from those that devices sent. */
+static void test_inside(void **state)
+{
+	struct apic_msg m = { .vector = 0x41, .level = true };
+
+	(void)state;
+	ipi(other, 0, 0x41);
+	assert_int_equal(take_and_end(cpu), 0x41);
+	assert_true(cpu->irq_inside);
+	assert_int_equal(apic_deliver(vm, NULL, &m), 1);
+	assert_int_equal(take_and_end(cpu), 0x41);
+	assert_false(cpu->irq_inside);
+	ipi(other, 0, 0x41);
+	assert_int_equal(take_and_end(cpu), 0x41);
+	assert_true(cpu->irq_inside);
+	/* Both at once, in either order. */
+	for (int first = 0; first < 2; first++) {
+		if (first)
+			ipi(other, 0, 0x41);
+		assert_int_equal(apic_deliver(vm, NULL, &m), 1);
+		if (!first)
+			ipi(other, 0, 0x41);
+		assert_int_equal(take_and_end(cpu), 0x41);
+		assert_false(cpu->irq_inside);
+	}
+	apic_write(cpu, APIC_TDCR, 0xb);
+	apic_write(cpu, APIC_LVT_TIMER, 0xec);
+	apic_write(cpu, APIC_TMICT, 1000);
+	fake_advance(1000);
+	assert_int_equal(take_and_end(cpu), 0xec);
+	assert_true(cpu->irq_inside);
+	lapic_error(cpu->lapic, APIC_ESR_REGISTER);
+	apic_write(cpu, APIC_LVT_ERROR, 0x42);
+	ipi(cpu, 1, 0x0f);
+	assert_int_equal(take_and_end(cpu), 0x42);
+	assert_false(cpu->irq_inside);
+}
+
 /* --- the timer ---------------------------------------------------------------------------- */
 
 static void test_oneshot(void **state)
@@ -646,7 +692,7 @@ int main(void)
 		T(test_reset_values), T(test_lvts), T(test_odd_accesses), T(test_base),
 		T(test_x2apic_registers), T(test_priorities), T(test_xapic_destinations),
 		T(test_x2apic_destinations), T(test_nmi), T(test_init_sipi), T(test_disabled),
-		T(test_errors), T(test_wakes), T(test_oneshot), T(test_poll),
+		T(test_errors), T(test_wakes), T(test_inside), T(test_oneshot), T(test_poll),
 		T(test_masked_timer), T(test_periodic), T(test_tscdeadline), T(test_state),
 		T(test_x2apic_state),
 	};

@@ -390,7 +390,7 @@ int main(void)
 		{ "user", ACCESS_USER, "" },
 		{ "user no-sharing", ACCESS_USER, "no-sharing" },
 		{ "user no-sites", ACCESS_USER, "no-sites" },
-		{ "user no-crossing no-prefetch", ACCESS_USER, "no-crossing,no-prefetch" },
+		{ "user no-crossing no-hints", ACCESS_USER, "no-crossing,no-hints" },
 		{ "kernel no-steady no-inner", ACCESS_KERNEL, "no-steady,no-inner" },
 		{ "user no-early", ACCESS_USER, "no-early" },
 	};

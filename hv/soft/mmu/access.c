@@ -41,26 +41,36 @@ static u8 *ram(struct vcpu *v, u64 gpa, u32 access, struct memslot **slot)
 	return (u8 *)(uintptr_t)(s->hva + (gpa - (s->gfn << PAGE_SHIFT)));
 }
 
-/* May the TLB of translated code answer? */
-static inline bool plain(const struct vcpu *v, u32 access)
+/*
+ * The TLB of translated code that may answer; NULL: none. That of supervisors who may not
+ * touch users' pages, where there are such, is right for implicit accesses at any CPL.
+ */
+static inline struct tlb *tlb_for(const struct vcpu *v, u32 access)
 {
-	return v->data_tlb && !v->mode_stale && v->data_rights == mmu_rights(v) &&
-	       !(access & ~(MMU_READ | MMU_WRITE | MMU_STACK));
+	if (v->mode_stale || (access & ~(MMU_READ | MMU_WRITE | MMU_STACK | MMU_SUPER)))
+		return NULL;
+	if (access & MMU_SUPER)
+		return v->system_tlb;
+	return v->data_rights == mmu_rights(v) ? v->data_tlb : NULL;
 }
 
 /* What it knows: the host address, or NULL. */
 static inline u8 *known(const struct vcpu *v, u64 linear, u32 size, u32 access)
 {
-	if (!plain(v, access) || (linear & ~PAGE_MASK) + size > PAGE_SIZE)
+	const struct tlb *t = tlb_for(v, access);
+
+	if (!t || (linear & ~PAGE_MASK) + size > PAGE_SIZE)
 		return NULL;
-	return soft_tlb_known(v->data_tlb, linear, access & MMU_WRITE);
+	return soft_tlb_known(t, linear, access & MMU_WRITE);
 }
 
 static inline void note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,
 			u32 access)
 {
-	if (plain(v, access))
-		soft_tlb_note(v, linear, x, s, access & MMU_WRITE);
+	struct tlb *t = tlb_for(v, access);
+
+	if (t)
+		soft_tlb_note(v, t, linear, x, s, access & MMU_WRITE);
 }
 
 /* Cuts and translates an access. Fills p[MAX_PIECES] and *n. */

@@ -8,28 +8,30 @@
 
 #include "../soft.h"
 
-/* Code that leads to a block, which is in region when that had been given up age times. */
-struct far_way {
-	u64 to;			/* the block's serial, 0: there is none yet */
-	u8 *code;
-	const u8 *indirect;	/* the block's */
-	u32 age;
-	u8 region;
-};
-
+/* A line of the host's cache: seldom there when a new process comes by. */
 struct far_jump {
 	s64 gpa32;		/* the target, by the jump's vcpu->code_delta */
 	u8 *stub;		/* executable: comes to soft_far_link() */
 	u32 mode;		/* the target's */
-	u32 slot;
-	u32 version;		/* odd while way, which is read without the lock, changes */
-	u8 at;			/* enum flags_at: where the flags are */
+	u32 version;		/* odd while what follows, read without the lock, changes */
+	u64 to;			/* the serial of the block to which code leads, 0: none yet */
+	u8 *code;
+	const u8 *indirect;	/* that block's, in region, when that was of this age */
+	u64 page;		/* the serial of the page that it is of; 0: must be looked up */
+	u32 age;
+	u8 region;
 	bool back;		/* may close a loop: must poll */
-	struct far_way way;	/* the last one */
+	u8 at;			/* enum flags_at: where the flags are */
 };
+_Static_assert(sizeof(struct far_jump) == 64, "a line");
 
-/* A slot of its own for f; false: there is none left. Under the lock, as what follows. */
-bool soft_far_new(struct soft_vm *s, struct far_jump *f);
+static inline u32 soft_far_place(const struct soft_vm *s, const struct far_jump *f)
+{
+	return (u32)(f - s->far_jump);
+}
+
+/* One with a slot of its own, at its place; NULL: there is none left. Under the lock, as what follows. */
+struct far_jump *soft_far_new(struct soft_vm *s);
 void soft_far_publish(struct vm *vm, const struct far_jump *f);
 /* Executable code that leads from f to b; NULL: no room. */
 u8 *x_far_way(struct soft_vm *s, const struct far_jump *f, const struct block *b);

@@ -45,7 +45,9 @@ bool x_block_known(const struct xl *x, u32 off)
 
 	if (!x->page || soft_switch.no_inner)
 		return false;
-	b = soft_block_find(x->page, x->gpa + off, x->mode);
+	b = soft_block_find(x->s, x->page, x->gpa + off, x->mode);
+	if (!b)	/* one without groups goes on in one with them where there is one */
+		b = soft_block_find(x->s, x->page, x->gpa + off, x->mode & ~MODE_PLAIN);
 	return b && !b->gpa2;
 }
 

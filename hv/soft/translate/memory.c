@@ -554,7 +554,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 bool x_can_prefetch(const struct xl *x, const struct xinsn *xi)
 {
 	return MODE_BITS(x->mode) == MODE_64 && !(x->mode & (MODE_ONE | MODE_BOUNCE)) &&
-	       !soft_switch.no_prefetch && xi->mem >= 0 && xi->zi.address_width == 64 &&
+	       !soft_switch.no_hints && xi->mem >= 0 && xi->zi.address_width == 64 &&
 	       segment_of(&xi->op[xi->mem]) < SEG_FS &&
 	       ((xi->zi.opcode == 0x18 && xi->zi.raw.modrm.reg <= 3) ||
 		(xi->zi.opcode == 0x0d && xi->zi.raw.modrm.reg <= 2));
@@ -726,10 +726,11 @@ void x_ret_miss(struct xl *x, const struct xinsn *xi, u8 *rel32, s32 rsp_added)
 
 bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 {
-	struct far_jump *f = soft_switch.no_far ? NULL : soft_meta_alloc(x->s, sizeof(*f));
+	bool wanted = MODE_BITS(x->mode) == MODE_64 && !soft_switch.no_far;
+	struct far_jump *f = wanted ? soft_far_new(x->s) : NULL;
 	struct cold *c;
 
-	if (!f || MODE_BITS(x->mode) != MODE_64 || !soft_far_new(x->s, f))
+	if (!f)
 		return false;
 	f->gpa32 = target;
 	f->mode = x->mode & ~MODE_PLAIN;
@@ -737,7 +738,7 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 target)
 	f->back = target <= x->gpa32 + xi->off;
 	/* jmp [rsp + slot] */
 	e8(x, 0xff), e8(x, 0xa4), e8(x, 0x24);
-	e32(x, (u32)(OFF_FAR + sizeof(u64) * f->slot));
+	e32(x, (u32)(OFF_FAR + sizeof(u64) * soft_far_place(x->s, f)));
 	c = cold_new(x, COLD_FAR);
 	c->far = f;
 	c->host_flags = f->at != FLAGS_MEM;

@@ -340,17 +340,18 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 	b->size = (u16)size;
 	b->insns = (u16)x->n;
 	b->code_size = (u32)(x->p - x->start);
-	b->code = to_rx(x->s, x->start);
 	b->map = soft_meta_alloc(x->s, sizeof(*b->map) * x->n);
 	if (!b->map)
 		return NULL;
 	host_memcpy(b->map, x->map, sizeof(*b->map) * x->n);
 	if (x->mode & (MODE_ONE | MODE_BOUNCE)) {
-		b->one = soft_meta_alloc(x->s, sizeof(*b->one));
-		if (!b->one)
+		struct insn *one = soft_meta_alloc(x->s, sizeof(*one));
+
+		if (!one)
 			return NULL;
-		host_memcpy(b->one, &x->x[0].in, sizeof(*b->one));
-		b->one->waits_x87 = x->x[0].kind == K_COPY && x_waits_x87(&x->x[0]);
+		host_memcpy(one, &x->x[0].in, sizeof(*one));
+		one->waits_x87 = x->x[0].kind == K_COPY && x_waits_x87(&x->x[0]);
+		b->one = (u32)((u8 *)one - (u8 *)b->map);
 	}
 	return b;
 }
@@ -399,7 +400,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x_find_steady(x);
 	size = x->x[x->n - 1].off + x->x[x->n - 1].zi.length;
 	x_settle(x);
-	b = soft_meta_alloc(s, sizeof(*b));
+	b = soft_block_new(s);
 	if (!b)
 		return NULL;
 	b->gpa2 = gpa2;
