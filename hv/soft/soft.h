@@ -264,6 +264,7 @@ struct soft_cpu {
 	bool huge_pages[2];	/* some translation came from a 1 GiB page; by half */
 	bool refetch;		/* rip's page may be another now */
 	bool once;		/* in soft_go_once() */
+	bool linking;		/* a block is looked for to which a jump is to lead directly */
 	u32 caller_mxcsr;	/* of who called KVM_RUN */
 	u16 caller_fcw;
 	bool gone;		/* the memory that code is fetched from is not there, */
@@ -515,10 +516,12 @@ void soft_code_step(struct vcpu *v);
 void soft_code_make_room(struct vcpu *v);
 /* Mail has come: v forgets what leads into those regions. */
 void soft_regions_forget(struct vcpu *v, u32 regions);
-/* The region in whose part for blocks code is. */
+/* The region in which code is, be it in the part for blocks or in the other. */
 static inline u32 soft_region_of(const struct soft_vm *s, const u8 *code)
 {
-	return (u32)(code - s->rx - s->start) / (u32)s->hot_size;
+	u64 at = (u64)(code - s->rx) - s->start, hot = REGIONS * s->hot_size;
+
+	return at < hot ? (u32)at / (u32)s->hot_size : (u32)(at - hot) / (u32)s->cold_size;
 }
 
 /* translate/ */
@@ -611,6 +614,7 @@ extern __thread struct vcpu *soft_running;
 /* switches.c */
 extern struct soft_switches {
 	bool exact_flags;	/* dead flags are saved too, so that they are exact at every fault */
+	bool no_apart;		/* every block begins with its indirect entry */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */

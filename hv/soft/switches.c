@@ -12,6 +12,7 @@ static const struct {
 	bool *on;
 } switches[] = {
 	{ "exact-flags", &soft_switch.exact_flags },
+	{ "no-apart", &soft_switch.no_apart },
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },

@@ -121,6 +121,7 @@ struct xl {
 	u32 avail;
 	u32 n, max;
 	struct code_page *page;	/* where the block will be, NULL: one that has no others yet */
+	bool linked;		/* the block is wanted for a jump from its page */
 	bool straddles;		/* the instruction behind the block reaches into the next page */
 	struct xinsn *x;
 	struct x_group groups[MAX_GROUPS];
