@@ -618,6 +618,7 @@ extern struct soft_switches {
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */
+	bool no_past_calls;	/* a call ends its block */
 	bool no_returns;	/* returns ask the jump cache */
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* ... which asks the TLB */

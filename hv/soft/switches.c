@@ -16,6 +16,7 @@ static const struct {
 	{ "no-far", &soft_switch.no_far },
 	{ "no-inner", &soft_switch.no_inner },
 	{ "no-links", &soft_switch.no_links },
+	{ "no-past-calls", &soft_switch.no_past_calls },
 	{ "no-returns", &soft_switch.no_returns },
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },

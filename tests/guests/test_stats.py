@@ -80,8 +80,9 @@ def test_forks():
     assert more["jump_cache_flushes"] < 4 * 500, more
 
 
-@pytest.mark.parametrize("switch", ["exact-flags", "no-far", "no-inner", "no-links", "no-returns", "no-sharing",
-                                    "no-sites", "no-spaces", "no-steady", "no-such"])
+@pytest.mark.parametrize("switch", ["exact-flags", "no-apart", "no-far", "no-inner", "no-links",
+                                    "no-past-calls", "no-returns", "no-sharing", "no-sites", "no-spaces",
+                                    "no-steady", "no-such"])
 def test_switches(switch):
     """A guest runs without any one of the things by which the engine is fast."""
     argv = machine.command("anykvm", images.kernel("cloud"), images.initrd("amd64"),

@@ -458,6 +458,8 @@ void x_goto(struct xl *x, s64 gpa32_target);
  * it returns goes to x_call_comes_back(), behind the jump to what is called.
  */
 u8 *x_call_noted(struct xl *x, const struct xinsn *xi);
+/* Does xi's block go on behind it, if it is a call? */
+bool x_past_call(const struct xl *x, const struct xinsn *xi);
 void x_call_comes_back(struct xl *x, const struct xinsn *xi, u8 *code);
 /* Goes to rip S0, flags in memory; false: that is for the jump cache to do. */
 bool x_return(struct xl *x, const struct xinsn *xi, s32 rsp_added);

@@ -340,7 +340,7 @@ static void decode(struct xl *x)
 			break;
 		}
 		off += xi->zi.length;
-		if (xi->last || x_block_known(x, off))
+		if ((xi->last && !x_past_call(x, xi)) || x_block_known(x, off))
 			break;
 	}
 }
