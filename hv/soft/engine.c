@@ -479,7 +479,9 @@ static void link_to(struct vcpu *v, struct exit_link *l)
 	struct soft_vm *s = soft_vm(v->vm);
 	struct block *b;
 
+	soft_cpu(v)->linking = true;
 	b = soft_find(v, l->mode);
+	soft_cpu(v)->linking = false;
 	if (!b)
 		return;
 	soft_lock(s);

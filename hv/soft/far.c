@@ -248,7 +248,9 @@ void soft_far_link(struct vcpu *v, struct far_jump *f)
 
 	if (lead_as_before(v, f))
 		return;
+	soft_cpu(v)->linking = true;
 	b = soft_find(v, f->mode);
+	soft_cpu(v)->linking = false;
 	code = b ? way_to(v, f, b) : NULL;
 	if (!code)
 		return;

@@ -306,6 +306,7 @@ struct soft_cpu {
 	bool huge_pages[2];	/* some translation came from a 1 GiB page; by half */
 	bool refetch;		/* rip's page may be another now */
 	bool once;		/* in soft_go_once() */
+	bool linking;		/* a block is looked for to which a jump is to lead directly */
 	u32 caller_mxcsr;	/* of who called KVM_RUN */
 	u16 caller_fcw;
 	bool gone;		/* the memory that code is fetched from is not there, */
@@ -578,10 +579,12 @@ void soft_code_step(struct vcpu *v);
 void soft_code_make_room(struct vcpu *v);
 /* Mail has come: v forgets what leads into those regions. */
 void soft_regions_forget(struct vcpu *v, u32 regions);
-/* The region in whose part for blocks code is. */
+/* The region in which code is, be it in the part for blocks or in the other. */
 static inline u32 soft_region_of(const struct soft_vm *s, const u8 *code)
 {
-	return (u32)(code - s->rx - s->start) / (u32)s->hot_size;
+	u64 at = (u64)(code - s->rx) - s->start, hot = REGIONS * s->hot_size;
+
+	return at < hot ? (u32)at / (u32)s->hot_size : (u32)(at - hot) / (u32)s->cold_size;
 }
 
 /* translate/ */
@@ -686,11 +689,13 @@ extern struct soft_switches {
 	bool no_again;		/* jumps to other pages look for their target in each address space */
 	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_early;		/* checks are made where their accesses are */
+	bool no_apart;		/* every block begins with its indirect entry */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_hints;		/* PREFETCHh does nothing */
 	bool no_inner;		/* every jump leaves its block */
 	bool no_links;		/* ... and asks the jump cache */
 	bool no_prefetch;	/* pages of code are fetched as they are compared */
+	bool no_past_calls;	/* a call ends its block */
 	bool no_returns;	/* returns ask the jump cache */
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* ... which asks the TLB */

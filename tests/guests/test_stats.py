@@ -81,8 +81,8 @@ def test_forks():
 
 
 @pytest.mark.parametrize("switch", [
-    "exact-flags", "no-far", "no-inner", "no-links", "no-returns", "no-sharing", "no-sites",
-    "no-spaces", "no-steady", "no-such",
+    "exact-flags", "no-apart", "no-far", "no-inner", "no-links", "no-past-calls", "no-returns",
+    "no-sharing", "no-sites", "no-spaces", "no-steady", "no-such",
     "check-always,no-again,no-crossing,no-early,no-hints,no-prefetch,no-system"])
 def test_switches(switch):
     """A guest runs without any one of the things by which the engine is fast."""

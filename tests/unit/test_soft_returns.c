@@ -364,6 +364,66 @@ static void test_flags(void **state)
 	assert_int_equal(r.r9, 40);
 }
 
+/* A jump and a call lead to the same place, each with flags of its own. */
+CODE64(meeting,
+	"1: cmp	%rdx, %rcx\n\t"
+	"jb	2f\n\t"
+	"call	*%r8\n"
+	"2: setb	%al\n\t"
+	"seto	%ah\n\t"
+	"add	%al, %bl\n\t"
+	"add	%ah, %bh\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+CODE64(without_carry, "lea	1(%r9), %r9\n\tclc\n\tret\n\t");
+CODE64(with_carry, "lea	1(%r9), %r9\n\tstc\n\tret\n\t");
+
+static void test_meeting(void **state)
+{
+	(void)state;
+	PUT(F, meeting);
+	PUT(G, without_carry);
+	PUT(H, with_carry);
+	for (int i = 0; i < 4; i++) {
+		struct kvm_regs r = good64((struct kvm_regs){ .rcx = 100, .rdx = 41,
+							      .r8 = i & 1 ? H : G });
+
+		assert_int_equal(r.rbx, i & 1 ? 100 : 40);
+		assert_int_equal(r.r9, 60);
+	}
+}
+
+/* What is called changes a register off which its caller reads before and behind. */
+CODE64(moved,
+	"1: add	(%r12), %rax\n\t"
+	"add	8(%r12), %rax\n\t"
+	"call	*%r8\n\t"
+	"add	16(%r12), %rax\n\t"
+	"add	24(%r12), %rax\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+CODE64(mover, "xor	%rdx, %r12\n\tret\n\t");
+
+static void test_moved(void **state)
+{
+	(void)state;
+	PUT(F, moved);
+	PUT(G, mover);
+	map64(DATA + 0x1000, ELSEWHERE, PTE_BASE | user_bit());
+	for (uint64_t i = 0; i < 4; i++) {
+		put64(DATA + 8 * i, i + 1);
+		put64(ELSEWHERE + 8 * i, 10 * (i + 1));
+	}
+	for (int i = 0; i < 3; i++) {
+		struct kvm_regs r = good64((struct kvm_regs){
+			.rcx = 40, .rdx = 0x1000, .r8 = G, .r12 = DATA });
+
+		assert_int_equal(r.rax, 20 * 110);
+	}
+}
+
 /* --- page ends, and address 0 -------------------------------------------------------- */
 
 /* A CALL whose last byte is that many bytes behind its page; the next lies elsewhere. */
@@ -802,6 +862,7 @@ int main(void)
 		{ "user code-cache=4M", ACCESS_USER, "code-cache=4M" },
 		{ "kernel no-returns", ACCESS_KERNEL, "no-returns" },
 		{ "user no-returns", ACCESS_USER, "no-returns" },
+		{ "kernel no-past-calls no-apart", ACCESS_KERNEL, "no-past-calls,no-apart" },
 		{ "smap no-links no-inner", ACCESS_SMAP, "no-links,no-inner" },
 		{ "kernel no-far no-sharing exact-flags", ACCESS_KERNEL,
 		  "no-far,no-sharing,exact-flags" },
@@ -817,6 +878,8 @@ int main(void)
 		test64(test_retpoline),
 		test64(test_ret_imm),
 		test64(test_flags),
+		test64(test_meeting),
+		test64(test_moved),
 		test64(test_page_end),
 		test64(test_ret_at_page_end),
 		test64(test_zero),

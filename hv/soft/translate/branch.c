@@ -186,14 +186,13 @@ static void indirect_target(struct xl *x, struct xinsn *xi)
 
 	x_flags_clobber(x, xi);
 	if (xi->mem >= 0) {
-		x_memory(x, xi, &xi->op[xi->mem], size, false, 1);
-		if (size == 2) {
-			e8(x, 0x0f), e8(x, 0xb7);
-		} else {
-			e_rex(x, size == 8, S0, 0, S0);
+		x_memory_ref(x, xi, &xi->op[xi->mem], size, false, 1);
+		e_rex(x, size == 8, S0, x->ref.index < 0 ? 0 : x->ref.index, S0);
+		if (size == 2)
+			e8(x, 0x0f), e8(x, 0xb7);	/* movzx */
+		else
 			e8(x, 0x8b);
-		}
-		e_modrm_base(x, S0, S0, 0);
+		e_modrm_ref(x, S0);
 		x->s0_holds = 0;
 		return;
 	}
@@ -317,8 +316,12 @@ static void correct_delta(struct xl *x, s64 by)
 	if (!by)
 		return;
 	e_load(x, S0, OFF_DELTA);
-	e_lea(x, true, S0, S0, (s32)(by / 2));
-	e_lea(x, true, S0, S0, (s32)(by - by / 2));
+	if (by == (s32)by) {
+		e_lea(x, true, S0, S0, (s32)by);
+	} else {
+		e_lea(x, true, S0, S0, (s32)(by / 2));
+		e_lea(x, true, S0, S0, (s32)(by - by / 2));
+	}
 	e_store(x, S0, OFF_DELTA);
 }
 

@@ -125,6 +125,7 @@ struct xl {
 	u32 avail;
 	u32 n, max;
 	struct code_page *page;	/* where the block will be, NULL: one that has no others yet */
+	bool linked;		/* the block is wanted for a jump from its page */
 	bool straddles;		/* the instruction behind the block reaches into the next page */
 	struct xinsn *x;
 	struct x_group groups[MAX_GROUPS];
@@ -492,6 +493,8 @@ void x_goto(struct xl *x, s64 gpa32_target);
  * it returns goes to x_call_comes_back(), behind the jump to what is called.
  */
 u8 *x_call_noted(struct xl *x, const struct xinsn *xi);
+/* Does xi's block go on behind it, if it is a call? */
+bool x_past_call(const struct xl *x, const struct xinsn *xi);
 void x_call_comes_back(struct xl *x, const struct xinsn *xi, u8 *code);
 /* Goes to rip S0, flags in memory; false: that is for the jump cache to do. */
 bool x_return(struct xl *x, const struct xinsn *xi, s32 rsp_added);

@@ -39,6 +39,24 @@ static u32 loop_start(const struct xl *x)
 	return first;
 }
 
+/*
+ * The first instruction behind a call to which a jump of the block leads. One comes
+ * there with the flags in RFLAGS and the other with them saved.
+ */
+static u32 meeting_behind_call(const struct xl *x)
+{
+	u32 first = x->n, t;
+
+	for (u32 i = 0; i < first; i++) {
+		if (x->x[i].kind != K_JCC || x_jump_to(&x->x[i]) <= (s64)x->x[i].off)
+			continue;
+		t = index_of(x, i + 1, x_jump_to(&x->x[i]));
+		if (t < first && x_past_call(x, &x->x[t - 1]))
+			first = t;
+	}
+	return first;
+}
+
 bool x_block_known(const struct xl *x, u32 off)
 {
 	const struct block *b;
@@ -58,6 +76,7 @@ void x_find_inner(struct xl *x)
 	if (soft_switch.no_inner || MODE_BITS(x->mode) != MODE_64 || (x->mode & (MODE_ONE | MODE_BOUNCE)))
 		return;
 	x_cut(x, loop_start(x));
+	x_cut(x, meeting_behind_call(x));
 	for (u32 i = 0; i < x->n; i++) {
 		struct xinsn *xi = &x->x[i];
 		u32 t;

@@ -8,7 +8,7 @@
  *		ret_stack.code[top] = 1f
  *		jmp	code of what is called
  *	1:	code_delta = return address - its gpa32
- *		jmp	code behind the call
+ *		code behind the call, of the same block or by a jump
  *
  *		cmp	popped address, ret_stack.rip[top]
  *		jne	look it up in the jump cache; top--
@@ -73,13 +73,25 @@ static s32 top_of(const struct xl *x)
 	return m < 2 ? OFF_RET_TOP + (s32)sizeof(u32) * m : OFF_RET_TOP_LAST;
 }
 
-u8 *x_call_noted(struct xl *x, const struct xinsn *xi)
+static bool comes_back(const struct xl *x, const struct xinsn *xi)
 {
 	s64 behind = x->gpa32 + xi->off + xi->zi.length;
+
+	return wanted(x) && is_call(xi) && !((behind ^ x->gpa32) & (s64)PAGE_MASK) &&
+	       behind == (s32)behind && behind != INT32_MIN;
+}
+
+bool x_past_call(const struct xl *x, const struct xinsn *xi)
+{
+	return (xi->kind == K_CALL || xi->kind == K_CALL_IND) && !soft_switch.no_past_calls &&
+	       !(x->mode & MODE_PLAIN) && comes_back(x, xi);
+}
+
+u8 *x_call_noted(struct xl *x, const struct xinsn *xi)
+{
 	u8 *code;
 
-	if (!wanted(x) || !is_call(xi) || ((behind ^ x->gpa32) & (s64)PAGE_MASK) ||
-	    behind != (s32)behind || behind == INT32_MIN)
+	if (!comes_back(x, xi))
 		return NULL;
 	e_op_state(x, false, 0x8b, S0, top_of(x));
 	e_lea(x, false, S0, S0, 1);
@@ -101,6 +113,8 @@ void x_call_comes_back(struct xl *x, const struct xinsn *xi, u8 *code)
 	e_lea(x, true, S0, S0, (s32)-behind);
 	e_store(x, S0, OFF_DELTA);
 	x->fs = FLAGS_MEM;
+	if (xi + 1 < x->x + x->n)
+		return;
 	e_align_patch(x, 1);
 	x_link(x, xi, e_jmp(x), behind);
 }

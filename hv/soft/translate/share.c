@@ -256,6 +256,14 @@ static void note_jump(struct analysis *a, u32 i)
 		a->changes[i][r] = a->reg[r].changes;
 }
 
+static void nothing_known(struct analysis *a)
+{
+	for (u32 g = 0; g < a->x->ngroups; g++)
+		a->x->groups[g].open = false;
+	for (int r = 0; r < 16; r++)
+		changed(a, r);
+}
+
 static bool only_one(const struct xl *x, struct x_share *s)
 {
 	return s->group >= 0 && x->groups[s->group].count < 2 && x->groups[s->group].at < 0;
@@ -287,14 +295,13 @@ void x_share_analyse(struct xl *x)
 			a.last_jump = (s32)i;
 		/* C code may change any translation; the other is no PAUSE, as Zydis has it */
 		if (xi->kind == K_HELPER || xi->kind == K_XCHG_R8) {
-			for (u32 g = 0; g < x->ngroups; g++)
-				x->groups[g].open = false;
-			for (int r = 0; r < 16; r++)
-				changed(&a, r);
+			nothing_known(&a);
 			continue;
 		}
 		explicit_operand(&a, xi);
 		stack_access(&a, xi);
+		if (xi->kind == K_CALL || xi->kind == K_CALL_IND)
+			nothing_known(&a);
 		if (xi->kind != K_PUSH && xi->kind != K_POP && xi->kind != K_LEAVE &&
 		    xi->kind != K_CALL && xi->kind != K_CALL_IND && xi->kind != K_RET)
 			register_writes(&a, xi);

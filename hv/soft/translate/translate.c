@@ -18,23 +18,30 @@ size_t soft_insn_scratch_size(void)
 	return sizeof(struct xinsn) * MAX_BLOCK_INSNS;
 }
 
-/* Seldom reached: a request; back to C at the block's start. Where *from is to jump. */
+/* A request: back to C at the block's start. Where *from is to jump. */
 static void poll_exit(struct xl *x, u8 *from)
 {
-	x_swap(x);
 	e_aim(from, x->p);
 	e_branch_rx(x, 0xe8, x->s->thunk[THUNK_EXIT_MEM]);
 	e32(x, (u32)x->gpa32);
 	e32(x, SOFT_POLL);
-	x_swap(x);
 }
 
-static void e_poll(struct xl *x)
+static u8 *e_poll(struct xl *x)
 {
 	e8(x, 0x83);			/* cmp dword [request], 0 */
 	e_modrm_state(x, 7, OFF_REQUEST);
 	e8(x, 0);
-	poll_exit(x, e_jcc(x, CC_NE));
+	return e_jcc(x, CC_NE);
+}
+
+static void poll_inline(struct xl *x)
+{
+	u8 *leave = e_poll(x);
+
+	x_swap(x);
+	poll_exit(x, leave);
+	x_swap(x);
 }
 
 /* The entry with a poll that leaves the flags alone. */
@@ -58,33 +65,63 @@ static void poll_entry(struct xl *x)
 	x_swap(x);
 }
 
-static void entries(struct xl *x)
+/* RBP = rip: where the block stands in the address space. */
+static void note_delta(struct xl *x)
 {
-	struct block *b = x->b;
 	bool big = x->gpa32 == INT32_MIN;
 
-	b->indirect = to_rx(x->s, x->p);
+	x->b->indirect = to_rx(x->s, x->p);
 	e_lea(x, true, S0, S0, big ? INT32_MAX : -(s32)x->gpa32);
 	if (big)
 		e_lea(x, true, S0, S0, 1);
 	e_store(x, S0, OFF_DELTA);
-	if (x->mode & (MODE_ONE | MODE_BOUNCE)) {
+}
+
+/* The indirect entry of a block that others lead to directly: not in its way. */
+static void indirect_apart(struct xl *x, bool restore)
+{
+	u8 *leave = NULL;
+
+	x_swap(x);
+	note_delta(x);
+	if (restore) {
+		leave = e_poll(x);
+		x_flags_restore(x, S0);
+	}
+	e_branch_rx(x, 0xe9, to_rx(x->s, x->other_p));
+	if (leave)
+		poll_exit(x, leave);
+	x_swap(x);
+}
+
+static void entries(struct xl *x)
+{
+	struct block *b = x->b;
+	bool single = x->mode & (MODE_ONE | MODE_BOUNCE);
+	bool apart = x->linked && !single;
+	bool restore = b->flags_live && (single || !b->flags_saved);
+
+	if (apart)
+		indirect_apart(x, restore);
+	else
+		note_delta(x);
+	if (single) {
 		b->poll = b->entry = NULL;
-		if (b->flags_live)
+		if (restore)
 			x_flags_restore(x, S0);
-		x->fs = b->flags_live ? FLAGS_BOTH : FLAGS_HOST;
+		x->fs = restore ? FLAGS_BOTH : FLAGS_HOST;
 		return;
 	}
-	b->poll = to_rx(x->s, x->p);
-	e_poll(x);
-	x->fs = b->flags_saved ? FLAGS_MEM : FLAGS_HOST;
-	if (b->flags_live && !b->flags_saved)
-		x_flags_restore(x, S0);
-	b->entry = to_rx(x->s, x->p);
-	if (b->flags_live && !b->flags_saved) {
-		poll_entry(x);
-		x->fs = FLAGS_HOST;
+	if (!(apart && restore)) {
+		b->poll = to_rx(x->s, x->p);
+		poll_inline(x);
+		if (restore)
+			x_flags_restore(x, S0);
 	}
+	b->entry = to_rx(x->s, x->p);
+	if (restore)
+		poll_entry(x);
+	x->fs = b->flags_saved ? FLAGS_MEM : FLAGS_HOST;
 }
 
 /* REP MOVS and REP STOS have a way of their own where they are short. */
@@ -305,7 +342,7 @@ static void decode(struct xl *x)
 			break;
 		}
 		off += xi->zi.length;
-		if (xi->last || x_block_known(x, off))
+		if ((xi->last && !x_past_call(x, xi)) || x_block_known(x, off))
 			break;
 	}
 }
@@ -405,7 +442,8 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 		return NULL;
 	b->gpa2 = gpa2;
 	x->b = b;
-	x->p = x->start = s->rw + ALIGN_UP(s->used, 16ul);
+	x->linked = soft_cpu(v)->linking && !soft_switch.no_apart;
+	x->p = x->start = s->rw + ALIGN_UP(s->used, x->linked ? 1ul : 16ul);
 	x->end = s->rw + s->end;
 	x->other_p = s->rw + s->cold_used;
 	x->other_end = s->rw + s->cold_end;
