@@ -25,19 +25,19 @@ static struct block *block_at(struct soft_vm *s, const u8 *rip)
 	while (lo < hi) {
 		u32 mid = (lo + hi) / 2;
 
-		if (block[mid].indirect <= rip)
+		if (soft_block_code(&block[mid]) <= rip)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (!lo || rip >= block[lo - 1].indirect + block[lo - 1].code_size)
+	if (!lo || rip >= soft_block_code(&block[lo - 1]) + block[lo - 1].code_size)
 		return NULL;
 	return &block[lo - 1];
 }
 
 static const struct block_map *instruction_at(const struct block *b, const u8 *rip)
 {
-	u32 off = (u32)(rip - b->indirect), i = b->insns;
+	u32 off = (u32)(rip - soft_block_code(b)), i = b->insns;
 
 	while (i && b->map[i - 1].host > off)
 		i--;

@@ -211,7 +211,7 @@ struct block {
 	u64 gpa2;		/* the second page it reaches into, 0: none */
 	struct code_page *page;	/* that lists it; NULL: none does */
 	u64 serial;		/* its own among all that ever were */
-	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith; start of it all */
+	u8 *indirect;		/* executable: RBP = rip, flags in vcpu->arith */
 	u32 mode;
 	u16 size;		/* guest bytes */
 	u16 insns;
@@ -230,6 +230,19 @@ struct block {
 	u32 one;		/* MODE_ONE: where the instruction is, behind map */
 };
 _Static_assert(offsetof(struct block, entry) == 64 && sizeof(struct block) == 128, "lines");
+
+/*
+ * Where code_size bytes of it begin: the entries that lie apart from them are in the
+ * cache's second part.
+ */
+static inline const u8 *soft_block_code(const struct block *b)
+{
+	const u8 *at = b->indirect;
+
+	if (b->entry)
+		at = MIN(at, MIN(b->entry, b->poll));
+	return at;
+}
 
 static inline struct insn *soft_block_one(const struct block *b)
 {

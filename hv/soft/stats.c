@@ -148,6 +148,6 @@ void soft_stats_block(struct vcpu *v, const struct block *b)
 	st->translated_bytes += b->size;
 	st->code_bytes += b->code_size;
 	if (unlikely(soft_vm(v->vm)->perf_map))
-		host_perf_map_add(b->indirect, b->code_size, v->cpl ? "guest_user" : "guest_kernel",
+		host_perf_map_add(soft_block_code(b), b->code_size, v->cpl ? "guest_user" : "guest_kernel",
 				  v->rip + soft_cpu(v)->cs_base);
 }
