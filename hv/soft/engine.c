@@ -35,6 +35,7 @@ ASSERT_AT(site_save, OFF_SITE_SAVE);
 ASSERT_AT(ret_top, OFF_RET_TOP);
 ASSERT_AT(ret_top_last, OFF_RET_TOP_LAST);
 ASSERT_AT(tlb_pick, OFF_TLB_PICK);
+ASSERT_AT(tlb_pick_super, OFF_TLB_PICK_SUPER);
 ASSERT_AT(cr4, OFF_CR4);
 ASSERT_AT(tsc_offset, OFF_TSC_OFFSET);
 ASSERT_AT(tsc_scale, OFF_TSC_SCALE);
@@ -746,7 +747,8 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 		}
 	}
 	soft_tlb_init(soft_cpu(v));
-	v->tlb_pick = soft_tlb_picked();
+	v->tlb_pick = soft_tlb_picked(true);
+	v->tlb_pick_super = soft_tlb_picked(false);
 	v->mode_stale = true;
 	return v;
 }

@@ -475,23 +475,24 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 u64 soft_tlb_none(u32 i);
 struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
 void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
-/* tlb_index.c: an entry's number consists of bits 12 to 27 and, where these are not 0, of others. */
+/* tlb_index.c: an entry's number consists of bits 12 to 27 and, where wide is not 0, of others. */
 #define TLB_LOW_MASK ((1u << TLB_LOW_BITS) - 1)
-extern u32 soft_tlb_mid __attribute__((visibility("hidden")));
-extern u32 soft_tlb_high __attribute__((visibility("hidden")));
+extern u32 soft_tlb_wide __attribute__((visibility("hidden")));
 void soft_tlb_pick_all(void);
 /* For PEXT. */
-u64 soft_tlb_picked(void);
-static inline u32 soft_tlb_index(u64 linear)
+u64 soft_tlb_picked(bool user);
+static inline u32 soft_tlb_index(bool user, u64 linear)
 {
-	return ((u32)(linear >> PAGE_SHIFT) & TLB_LOW_MASK) |
-	       ((u32)(linear >> TLB_MID_SHIFT) & soft_tlb_mid) |
-	       ((u32)(linear >> TLB_HIGH_SHIFT) & soft_tlb_high);
+	u32 high = (u32)(linear >> TLB_HIGH_SHIFT) & (user ? TLB_USER_HIGH : TLB_SUPER_HIGH);
+	u32 mid = user ? 0 : (u32)(linear >> TLB_MID_SHIFT) & TLB_SUPER_MID;
+
+	return ((u32)(linear >> PAGE_SHIFT) & TLB_LOW_MASK) | ((mid | high) & soft_tlb_wide);
 }
-/* The host's address of one in a page that way 0 knows, NULL: it does not. */
-static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
+/* The host's address of one in a page that way 0 of t, c's, knows; NULL: it does not. */
+static inline u8 *soft_tlb_known(const struct soft_cpu *c, const struct tlb *t, u64 linear,
+				 bool write)
 {
-	u32 i = soft_tlb_index(linear);
+	u32 i = soft_tlb_index(t == &c->tlb[MMU_USER], linear);
 
 	if ((write ? t->wtag : t->rtag)[i] != (linear & PAGE_MASK))
 		return NULL;

@@ -9,11 +9,12 @@
 #include "mmu/mmu.h"
 #include "soft.h"
 
-static u32 tlb_index(int way, u64 linear)
+static u32 tlb_index(int m, int way, u64 linear)
 {
 	u64 page = linear >> PAGE_SHIFT;
 
-	return way ? (page ^ page >> VICTIM_BITS) & (VICTIM_ENTRIES - 1) : soft_tlb_index(linear);
+	return way ? (page ^ page >> VICTIM_BITS) & (VICTIM_ENTRIES - 1) :
+		     soft_tlb_index(m == MMU_USER, linear);
 }
 
 u64 soft_tlb_none(u32 i)
@@ -379,7 +380,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	c->stats.tlb_flushes_page++;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		for (int way = 0; way < 2; way++) {
-			u32 i = tlb_index(way, linear);
+			u32 i = tlb_index(m, way, linear);
 
 			/* A tag for writing comes with one for reading. */
 			if (rtag(c, m, way, i) == (linear & PAGE_MASK))
@@ -459,13 +460,13 @@ static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *
 		.delta = ((u64)(uintptr_t)host & PAGE_MASK) - tag,
 		.gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0),
 	};
-	u32 i = tlb_index(1, linear);
+	u32 i = tlb_index(m, 1, linear);
 
 	/* Way 1 may know less than is known now. */
 	if (rtag(c, m, 1, i) == tag)
 		tlb_clear(c, m, 1, i);
-	if (tlb_put(c, m, 0, tlb_index(0, linear), &e, &old))
-		tlb_put(c, m, 1, tlb_index(1, old.rtag), &old, &gone);
+	if (tlb_put(c, m, 0, tlb_index(m, 0, linear), &e, &old))
+		tlb_put(c, m, 1, tlb_index(m, 1, old.rtag), &old, &gone);
 	c->high_local[m] |= (s64)linear < 0 && !x->global;
 	c->stats.tlb_fills++;
 }

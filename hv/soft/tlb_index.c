@@ -6,16 +6,17 @@
  */
 #include "soft.h"
 
-u32 soft_tlb_mid, soft_tlb_high;
+u32 soft_tlb_wide;
 
 void soft_tlb_pick_all(void)
 {
-	soft_tlb_mid = 1u << TLB_LOW_BITS;
-	soft_tlb_high = 3u << (TLB_LOW_BITS + 1);
+	soft_tlb_wide = ~0u;
 }
 
-u64 soft_tlb_picked(void)
+u64 soft_tlb_picked(bool user)
 {
-	return (u64)TLB_LOW_MASK << PAGE_SHIFT | (u64)soft_tlb_mid << TLB_MID_SHIFT |
-	       (u64)soft_tlb_high << TLB_HIGH_SHIFT;
+	u64 mid = user ? 0 : TLB_SUPER_MID, high = user ? TLB_USER_HIGH : TLB_SUPER_HIGH;
+
+	return (u64)TLB_LOW_MASK << PAGE_SHIFT | (mid & soft_tlb_wide) << TLB_MID_SHIFT |
+	       (high & soft_tlb_wide) << TLB_HIGH_SHIFT;
 }

@@ -206,7 +206,8 @@ static void e_tlb_index(struct xl *x, int reg)
 {
 	if (x_has_fast_pext) {	/* pext r11, reg, [tlb_pick] */
 		e8(x, 0xc4), e8(x, 0x62), e8(x, (u8)(0x82 | (~reg & 15) << 3)), e8(x, 0xf5);
-		e_modrm_state(x, S1, OFF_TLB_PICK);
+		e_modrm_state(x, S1, MODE_MMU(x->mode) == MMU_USER ? OFF_TLB_PICK :
+								     OFF_TLB_PICK_SUPER);
 		return;
 	}
 	if (x_has_bmi2) {	/* rorx r11d, reg, 12 */

@@ -12,7 +12,7 @@
 #define OFF_IF 14
 #define OFF_SHADOW 15
 #define OFF_RET_TOP 16		/* of two access modes, */
-#define OFF_TLB_PICK 24
+#define OFF_TLB_PICK 24		/* for programs */
 #define OFF_GPR 32
 #define OFF_SEG 160
 #define SIZEOF_SEG 24
@@ -21,26 +21,30 @@
 #define OFF_SITE_SAVE 368
 #define OFF_SCRATCH0 384
 #define OFF_SCRATCH1 392
-#define OFF_CR4 576
-#define OFF_TSC_OFFSET 2184
-#define OFF_TSC_SCALE 2192
+#define OFF_CR4 584
+#define OFF_TSC_OFFSET 2192
+#define OFF_TSC_SCALE 2200
 #define TSC_SAME_RATE 0x1000000000000
 #define OFF_RET_TOP_LAST 400	/* and of the third */
+#define OFF_TLB_PICK_SUPER 408
 #define HELPER_LEAVES 1		/* no address of code */
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 19
+#define TLB_BITS 18
 /*
- * The entry of an address: its bits 12 to 27, 30, 45 and 46. Of a program, 45 tells the
- * heap from libraries and stack; of Linux, 46 tells the map of all memory from the rest,
- * 45 stacks and modules' data from the kernel itself, and 30 the data of one CPU from
- * those of others, which begin at equal distances from the ends of memory. Where PEXT is
- * slow it is bits 12 to 27 alone.
+ * The entry of an address: its bits 12 to 27, and what tells apart regions that a guest
+ * uses together. For programs that is bit 45: their heap from libraries and stack. For
+ * supervisors it is 46, Linux's map of all memory from the rest, and 30, the data of one
+ * CPU from those of others, which begin at equal distances from the ends of memory. Where
+ * PEXT is slow there are bits 12 to 27 alone.
  */
 #define TLB_LOW_BITS 16
 #define TLB_MID_SHIFT (30 - TLB_LOW_BITS)
-#define TLB_HIGH_SHIFT (45 - TLB_LOW_BITS - 1)
+#define TLB_HIGH_SHIFT (45 - TLB_LOW_BITS)
+#define TLB_USER_HIGH (1 << TLB_LOW_BITS)
+#define TLB_SUPER_MID (1 << TLB_LOW_BITS)
+#define TLB_SUPER_HIGH (2 << TLB_LOW_BITS)
 #define TLB_MODE_SIZE (4 * 8 << TLB_BITS)
 #define TLB_WTAG (8 << TLB_BITS)	/* behind rtag */
 #define TLB_DELTA (2 * 8 << TLB_BITS)

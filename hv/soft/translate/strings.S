@@ -25,7 +25,7 @@
 	lea	(%rax,%rcx,1 << \shift), %eax
 	cmp	$4096, %eax
 	ja	8f
-	tlb_index \reg, %r11, %r11d, %rax, %eax
+	tlb_index .Lmode, \reg, %r11, %r11d, %rax, %eax
 	mov	\tag(%rsp,%rax,8), %r11
 	xor	\reg, %r11
 	cmp	$0xfff, %r11
@@ -43,6 +43,7 @@
 .endm
 
 .macro begin mode, shift
+.set .Lmode, \mode
 .set .Ltlb, 8 + OFF_TLB + TLB_MODE_SIZE * \mode
 	testl	$DF, 8 + OFF_SYSFLAGS(%rsp)
 	jnz	soft_thunk_helper
