@@ -169,10 +169,10 @@ struct vcpu {
 	u64 scratch[2];		/* engine */
 	u32 ret_top_last;	/* engine */
 	s32 pauses;		/* engine: PAUSEs until others may run */
-	u64 tlb_pick_super;	/* engine: the same for a supervisor */
+	u64 tlb_pick_super;	/* engine: ... a supervisor's */
 	void *data_tlb;		/* engine: its TLB of the present mode */
 	u32 data_rights;	/* engine: mmu_rights() of that mode */
-	u64 share[16];		/* engine: distances of shared TLB checks */
+	u64 share[16];		/* engine: what checks for several accesses found */
 
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;

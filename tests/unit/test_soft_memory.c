@@ -3,7 +3,8 @@
  * How the software engine finds an operand in memory: every form of an
  * address, constant ones near the end of a page, what crosses into another
  * page, which may be anywhere or missing, checks that are made before their
- * accesses, and prefetches, which neither fault nor change anything. Intel SDM vol. 1, 3.7.5, and vol. 2, PREFETCHh.
+ * accesses, and prefetches, which neither fault nor change anything. Intel SDM
+ * vol. 1, 3.7.5, and vol. 2, PREFETCHh.
  */
 #include "guest64.h"
 

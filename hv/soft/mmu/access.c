@@ -55,13 +55,13 @@ static inline struct tlb *tlb_for(const struct vcpu *v, u32 access)
 }
 
 /* What it knows: the host address, or NULL. */
-static inline u8 *known(const struct vcpu *v, u64 linear, u32 size, u32 access)
+static inline u8 *known(struct vcpu *v, u64 linear, u32 size, u32 access)
 {
 	const struct tlb *t = tlb_for(v, access);
 
 	if (!t || (linear & ~PAGE_MASK) + size > PAGE_SIZE)
 		return NULL;
-	return soft_tlb_known(soft_cpu((struct vcpu *)v), t, linear, access & MMU_WRITE);
+	return soft_tlb_known(soft_cpu(v), t, linear, access & MMU_WRITE);
 }
 
 static inline void note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,

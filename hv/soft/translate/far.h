@@ -30,7 +30,7 @@ static inline u32 soft_far_place(const struct soft_vm *s, const struct far_jump 
 	return (u32)(f - s->far_jump);
 }
 
-/* One with a slot of its own, at its place; NULL: there is none left. Under the lock, as what follows. */
+/* One with a slot of its own, at its place; NULL: none is left. Under the lock, as what follows. */
 struct far_jump *soft_far_new(struct soft_vm *s);
 void soft_far_publish(struct vm *vm, const struct far_jump *f);
 /* Executable code that leads from f to b; NULL: no room. */

@@ -427,7 +427,7 @@ static struct exit_link *link_new(struct xl *x)
 	return l;
 }
 
-/* The jump at rel32 goes on at gpa32 in a translation without groups. Flags are in memory or dead. */
+/* The jump at rel32 goes on at gpa32, without groups. Flags are in memory or dead. */
 static void go_plain(struct xl *x, s64 gpa32, u8 *rel32)
 {
 	struct cold *c = cold_new(x, COLD_LINK);
