@@ -215,6 +215,18 @@ static void test_clzero(void **state)
 	assert_int_equal(low[DATA + 0x3f], 0x55);
 	assert_int_equal(get(DATA + 0x40, 8) | get(DATA + 0x78, 8), 0);
 	assert_int_equal(low[DATA + 0x80], 0x55);
+	/* The linear address is aligned; other segments' prefixes mean nothing in 64-bit mode. */
+	vcpu->seg[SEG_GS].base = 0x91;
+	vcpu->seg[SEG_SS].base = 0x91;
+	vcpu->gpr[REG_RAX] = DATA;
+	assert_int_equal(exec("65 0f 01 fc"), EMU_NEXT);
+	assert_int_equal(low[DATA + 0x7f], 0);
+	assert_int_equal(get(DATA + 0x80, 8) | get(DATA + 0xb8, 8), 0);
+	assert_int_equal(low[DATA + 0xc0], 0x55);
+	assert_int_equal(low[DATA], 0x55);
+	assert_int_equal(exec("36 0f 01 fc"), EMU_NEXT);
+	assert_int_equal(get(DATA, 8), 0);
+	assert_int_equal(low[DATA + 0xc0], 0x55);
 	setup_done(state);
 }
 
