@@ -113,31 +113,60 @@ static u64 clock_gpa(const struct vcpu *v)
 	return v->kvm_system_time & ~1ull;
 }
 
-/* The version is odd while the rest changes. */
-void pvclock_update(struct vcpu *v)
+/* What v's page is to say, but for its version. */
+static void time_of(const struct vcpu *v, struct time_info *info)
 {
 	struct vm *vm = v->vm;
-	u64 gpa = clock_gpa(v);
-	struct time_info t, old;
+	struct time_info t;
 
-	if (!(v->kvm_system_time & 1) || vm_read(vm, gpa, &old, sizeof(old)))
-		return;
 	host_memset(&t, 0, sizeof(t));
 	time_scale(v->tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
 	host_mutex_lock(&vm->clock_lock);
 	t.tsc_timestamp = tsc_scale(vm->clock_tsc, v->tsc_scale) + v->tsc_offset;
 	t.system_time = vm->clock_ns;
 	host_mutex_unlock(&vm->clock_lock);
-	t.flags = TSC_STABLE | (old.flags & GUEST_STOPPED);
-	if (v->clock_stopped)
+	t.flags = TSC_STABLE;
+	*info = t;
+}
+
+/* v writes the page of one, which may be another. The version is odd while the rest changes. */
+static void write_page(struct vcpu *v, struct vcpu *of)
+{
+	struct vm *vm = v->vm;
+	u64 gpa = clock_gpa(of);
+	struct time_info t, old;
+
+	if (!(of->kvm_system_time & 1) || vm_read(vm, gpa, &old, sizeof(old)))
+		return;
+	time_of(of, &t);
+	t.flags |= old.flags & GUEST_STOPPED;
+	if (v == of && v->clock_stopped) {
 		t.flags |= GUEST_STOPPED;
-	v->clock_stopped = false;
+		v->clock_stopped = false;
+	}
 	t.version = (old.version + 1) | 1;
 	if (vcpu_write(v, gpa, &t.version, sizeof(t.version)))
 		return;
 	vcpu_write(v, gpa + 8, (u8 *)&t + 8, sizeof(t) - 8);
 	t.version++;
 	vcpu_write(v, gpa, &t.version, sizeof(t.version));
+}
+
+void pvclock_update(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	u32 n = __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
+
+	host_mutex_lock(&vm->clock_pages_lock);
+	write_page(v, v);
+	for (u32 i = 0; i < n; i++) {
+		struct vcpu *other = __atomic_load_n(&vm->vcpus[i], __ATOMIC_ACQUIRE);
+
+		if (other && other != v &&
+		    __atomic_load_n(&other->request, __ATOMIC_SEQ_CST) & REQ_CLOCK)
+			write_page(v, other);
+	}
+	host_mutex_unlock(&vm->clock_pages_lock);
 }
 
 /* What to add to kvmclock to get the time of day. */

@@ -424,7 +424,11 @@ u64 vcpu_guest_to_host_tsc(struct vcpu *v, u64 guest);
 /* The hypercall that the registers hold: 0: answered; 1: v->run is filled for user space. */
 int vcpu_hypercall(struct vcpu *v, u64 next_rip);
 
-/* kvmclock (cpu/pvclock.c). */
+/*
+ * kvmclock (cpu/pvclock.c). v writes its page, and those of others that wait for it: a
+ * program may read the page of CPU 0 wherever it runs, as Linux's vDSO does, and must not
+ * see what was there before a KVM_SET_CLOCK.
+ */
 void pvclock_update(struct vcpu *v);
 void pvclock_write_wall_clock(struct vcpu *v, u64 gpa);
 

@@ -88,6 +88,7 @@ struct vm {
 	/* kvmclock's origin: at host TSC clock_tsc it read clock_ns (cpu/pvclock.c). */
 	struct host_mutex clock_lock;
 	u64 clock_tsc, clock_ns;
+	struct host_mutex clock_pages_lock;	/* who writes pages of kvmclock */
 	/* The last write of a guest TSC, which later ones are matched with (cpu/tsc.c). */
 	u64 tsc_write_ns, tsc_write, tsc_offset;
 	u32 tsc_write_khz;

@@ -168,6 +168,52 @@ static void test_stopped(void **state)
 	guest16_end();
 }
 
+static void enable_clock(int fd, uint64_t gpa)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry e;
+	} m = { .head.nmsrs = 1, .e = { .index = SYSTEM_TIME, .data = gpa | 1 } };
+
+	assert_int_equal(anykvm_ioctl(fd, KVM_SET_MSRS, &m), 1);
+}
+
+static uint64_t system_time(size_t gpa)
+{
+	uint64_t t;
+
+	memcpy(&t, memory + gpa + 16, sizeof(t));
+	return t;
+}
+
+/*
+ * A program may read the page of CPU 0 on any CPU: with KVM_SET_CLOCK each that
+ * runs has to find all of them written.
+ */
+static void test_clock_of_others(void **state)
+{
+	struct kvm_clock_data c = { .clock = 5000000000 };
+	int other;
+
+	(void)state;
+	guest16(CHIPS_NONE, NULL);
+	PUT(ENTRY, read_tsc);
+	other = anykvm_ioctl(vm_fd, KVM_CREATE_VCPU, 1);
+	assert_true(other >= 0);
+	enable_clock(cpu_fd, 0x4000);
+	enable_clock(other, 0x5000);
+	run_to_out(0x10);
+	for (int i = 0; i < 3; i++, c.clock += 1000000000) {
+		assert_int_equal(anykvm_ioctl(vm_fd, KVM_SET_CLOCK, &c), 0);
+		run_to_out(0x10);
+		assert_int_equal(system_time(0x4000), c.clock);
+		assert_int_equal(system_time(0x5000), c.clock);
+		assert_int_equal(memory[0x5000] & 1, 0);
+	}
+	close(other);
+	guest16_end();
+}
+
 /* --- asynchronous page faults ---------------------------------------------------------------- */
 
 CODE16(apic_idle, "movl $0x1ff, 0xf0\n\t"
@@ -221,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_default_rate),
 		cmocka_unit_test(test_offset),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_clock_of_others),
 		cmocka_unit_test(test_async_pf),
 	};
 
