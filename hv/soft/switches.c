@@ -15,7 +15,6 @@ static const struct {
 	{ "exact-flags", &soft_switch.exact_flags },
 	{ "no-again", &soft_switch.no_again },
 	{ "no-crossing", &soft_switch.no_crossing },
-	{ "no-early", &soft_switch.no_early },
 	{ "no-apart", &soft_switch.no_apart },
 	{ "no-far", &soft_switch.no_far },
 	{ "no-hints", &soft_switch.no_hints },

@@ -2,8 +2,8 @@
 /*
  * How the software engine finds an operand in memory: every form of an
  * address, constant ones near the end of a page, what crosses into another
- * page, which may be anywhere or missing, checks that are made before their
- * accesses, and prefetches, which neither fault nor change anything. Intel SDM
+ * page, which may be anywhere or missing, flags that are
+ * alive over an access, and prefetches, which neither fault nor change anything. Intel SDM
  * vol. 1, 3.7.5, and vol. 2, PREFETCHh.
  */
 #include "guest64.h"
@@ -393,7 +393,6 @@ int main(void)
 		{ "user no-sites", ACCESS_USER, "no-sites" },
 		{ "user no-crossing no-hints", ACCESS_USER, "no-crossing,no-hints" },
 		{ "kernel no-steady no-inner", ACCESS_KERNEL, "no-steady,no-inner" },
-		{ "user no-early", ACCESS_USER, "no-early" },
 	};
 	const struct CMUnitTest tests[] = {
 		test64(test_forms),
