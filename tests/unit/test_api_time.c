@@ -210,7 +210,7 @@ static void test_clock_of_others(void **state)
 		assert_int_equal(system_time(0x5000), c.clock);
 		assert_int_equal(memory[0x5000] & 1, 0);
 	}
-	close(other);
+	anykvm_close(other);
 	guest16_end();
 }
 
