@@ -114,7 +114,7 @@ static u64 clock_gpa(const struct vcpu *v)
 }
 
 /* What v's page is to say, but for its version. */
-static void time_of(const struct vcpu *v, struct time_info *info)
+static struct time_info time_of(const struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	struct time_info t;
@@ -126,7 +126,7 @@ static void time_of(const struct vcpu *v, struct time_info *info)
 	t.system_time = vm->clock_ns;
 	host_mutex_unlock(&vm->clock_lock);
 	t.flags = TSC_STABLE;
-	*info = t;
+	return t;
 }
 
 /* v writes the page of one, which may be another. The version is odd while the rest changes. */
@@ -138,7 +138,7 @@ static void write_page(struct vcpu *v, struct vcpu *of)
 
 	if (!(of->kvm_system_time & 1) || vm_read(vm, gpa, &old, sizeof(old)))
 		return;
-	time_of(of, &t);
+	t = time_of(of);
 	t.flags |= old.flags & GUEST_STOPPED;
 	if (v == of && v->clock_stopped) {
 		t.flags |= GUEST_STOPPED;

@@ -55,6 +55,7 @@ ASSERT_CPU(fills.sites, OFF_FILLS + FILLS_SITES);
 ASSERT_CPU(fills.victims, OFF_FILLS + FILLS_VICTIMS);
 ASSERT_CPU(fills.groups, OFF_FILLS + FILLS_GROUPS);
 ASSERT_CPU(jc, OFF_JC);
+_Static_assert(OFF_JC % sizeof(struct jc_entry) == 0, "lines");
 ASSERT_CPU(far, OFF_FAR);
 ASSERT_CPU(ret, OFF_RET);
 _Static_assert(offsetof(struct ret_stack, guard) == RET_GUARD, "ret");

@@ -261,7 +261,6 @@ struct fill_counts {
 	u64 sites;		/* filled */
 	u64 victims;		/* entries found among the TLB's victims */
 	u64 groups;		/* checks for several accesses that failed */
-	u64 unused;
 };
 
 /* What stats.c tells of a vCPU; the times are of host_rdtsc(), with the option stats-time. */
@@ -701,20 +700,20 @@ extern struct soft_switches {
 	bool check_always;	/* any interrupt may be a device's that has written memory */
 	bool exact_flags;	/* dead flags are saved too: exact at every fault */
 	bool no_again;		/* jumps to other pages look for their target in each address space */
-	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_apart;		/* every block begins with its indirect entry */
+	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_hints;		/* PREFETCHh does nothing */
 	bool no_inner;		/* every jump leaves its block */
-	bool no_links;		/* ... and asks the jump cache */
-	bool no_prefetch;	/* pages of code are fetched as they are compared */
+	bool no_links;		/* direct jumps out of a block ask the jump cache */
 	bool no_past_calls;	/* a call ends its block */
+	bool no_prefetch;	/* pages of code are fetched as they are compared */
 	bool no_returns;	/* returns ask the jump cache */
 	bool no_sharing;	/* every access has a TLB check of its own */
-	bool no_sites;		/* ... which asks the TLB */
+	bool no_sites;		/* every check asks the TLB */
 	bool no_spaces;		/* a change of the address space forgets the one before */
-	bool no_system;		/* deliveries of events walk the page tables */
 	bool no_steady;		/* no sites for accesses of loops */
+	bool no_system;		/* deliveries of events walk the page tables */
 	bool perf_map;		/* blocks have names for perf */
 	bool stats_time;	/* measures where the vCPUs' time goes */
 } soft_switch;
