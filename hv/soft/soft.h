@@ -700,6 +700,7 @@ extern struct soft_switches {
 	bool check_always;	/* any interrupt may be a device's that has written memory */
 	bool exact_flags;	/* dead flags are saved too: exact at every fault */
 	bool no_again;		/* jumps to other pages look for their target in each address space */
+	bool no_early;		/* checks are made where their accesses are */
 	bool no_apart;		/* every block begins with its indirect entry */
 	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
 	bool no_far;		/* jumps to other pages ask the jump cache */

@@ -14,6 +14,7 @@ static const struct {
 	{ "check-always", &soft_switch.check_always },
 	{ "exact-flags", &soft_switch.exact_flags },
 	{ "no-again", &soft_switch.no_again },
+	{ "no-early", &soft_switch.no_early },
 	{ "no-apart", &soft_switch.no_apart },
 	{ "no-crossing", &soft_switch.no_crossing },
 	{ "no-far", &soft_switch.no_far },

@@ -2,8 +2,8 @@
 /*
  * How the software engine finds an operand in memory: every form of an
  * address, constant ones near the end of a page, what crosses into another
- * page, which may be anywhere or missing, flags that are
- * alive over an access, and prefetches, which neither fault nor change anything. Intel SDM
+ * page, which may be anywhere or missing, checks that are made before their
+ * accesses, and prefetches, which neither fault nor change anything. Intel SDM
  * vol. 1, 3.7.5, and vol. 2, PREFETCHh.
  */
 #include "guest64.h"
@@ -309,6 +309,42 @@ static void test_carries(void **state)
 	}
 }
 
+/*
+ * A PUSH of memory off RSP, which has just moved: both of its accesses are checked
+ * where RSP had its old value, and must be in their pages.
+ */
+CODE64(pushes,
+	"mov	%rsp, %rbp\n\t"
+	"1: mov	%rsi, %rsp\n\t"
+	"sub	$8, %rsp\n\t"
+	"push	0x18(%rsp)\n\t"
+	"adc	$0, %rdx\n\t"
+	"pop	%rax\n\t"
+	"add	%rax, %rbx\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	"mov	%rbp, %rsp\n\t"
+	END_TEXT);
+
+static void test_pushes(void **state)
+{
+	(void)state;
+	PUT(CODE64_AT, pushes);
+	for (uint64_t at = DATA + 0xfd0; at < DATA + 0x1030; at++) {
+		struct kvm_regs r = { .rcx = ROUNDS, .rsi = at };
+		uint64_t v;
+
+		map_data();
+		v = value(at + 0x10, 8);
+		r = good64(r);
+		assert_int_equal(r.rbx, ROUNDS * v);
+		assert_int_equal(r.rdx, 0);
+		memcpy(expected + (at - 0x10 - DATA), &v, 8);
+		assert_memory_equal(memory + DATA, expected, 4096);
+		assert_memory_equal(memory + OTHER, expected + 4096, 4096);
+	}
+}
+
 /* The access between faults: what came before it is done, with its carry, and nothing behind. */
 CODE64(carry_faults,
 	"xor	%edx, %edx\n\t"
@@ -393,6 +429,7 @@ int main(void)
 		{ "user no-sites", ACCESS_USER, "no-sites" },
 		{ "user no-crossing no-hints", ACCESS_USER, "no-crossing,no-hints" },
 		{ "kernel no-steady no-inner", ACCESS_KERNEL, "no-steady,no-inner" },
+		{ "user no-early", ACCESS_USER, "no-early" },
 	};
 	const struct CMUnitTest tests[] = {
 		test64(test_forms),
@@ -401,6 +438,7 @@ int main(void)
 		test64(test_across),
 		test64(test_second_page),
 		test64(test_carries),
+		test64(test_pushes),
 		test64(test_carry_faults),
 		test64(test_prefetch),
 	};

@@ -58,9 +58,10 @@ struct x_group {
 	bool absolute;		/* the host's address of lo is kept, not the distance */
 	s32 site;		/* done: where that is kept */
 	u32 first;		/* the instruction that opened it */
+	s32 at;			/* the one before which its check is made; -1: with the first access */
 	u32 count, version, index_changes;
 	s64 lo, hi;		/* range, from base's value at its version's start */
-	s64 off;		/* how far base had moved at the first access */
+	s64 off;		/* how far base had moved where the check is made */
 };
 
 /* Where a checked operand is: [S0 + host register index + disp]. */
@@ -365,6 +366,8 @@ void x_flags_liveness(struct xl *x);
 void x_flags_move(struct xl *x, enum flags_at at);
 /* The flags are about to be clobbered before instruction xi computes its own. */
 void x_flags_clobber(struct xl *x, const struct xinsn *xi);
+/* Those that it or what follows may read. */
+u16 x_flags_needed(const struct xinsn *xi);
 /* Puts them into RFLAGS; tmp: a free scratch register, or -1. */
 void x_flags_restore(struct xl *x, int tmp);
 void x_flags_save(struct xl *x, int tmp);
@@ -441,6 +444,9 @@ static inline bool x_in_page(s64 lo, s64 hi)
 	return !((lo ^ (hi - 1)) & (s64)PAGE_MASK);
 }
 
+/* early.c: groups whose check is made earlier. */
+void x_checks_early(struct xl *x);
+
 /* steady.c */
 void x_find_steady(struct xl *x);
 
@@ -448,6 +454,8 @@ void x_find_steady(struct xl *x);
 /* Does xi add a constant of less than a page to the register? */
 bool x_constant_step(const struct xinsn *xi, int reg, s64 *by);
 void x_share_analyse(struct xl *x);
+/* Checks that are made before instruction i, ahead of their accesses. */
+void x_share_early(struct xl *x, u32 i);
 /* S0 and x->ref = the operand's place. */
 void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s);
 /* S0 alone, instead of S0 and x->ref. */

@@ -136,7 +136,7 @@ void x_flags_restore(struct xl *x, int tmp)
 	x->fs = FLAGS_BOTH;
 }
 
-static u16 needed(const struct xinsn *xi)
+u16 x_flags_needed(const struct xinsn *xi)
 {
 	if (leaves_exactly(xi) || (soft_switch.exact_flags && may_fault(xi)))
 		return FLAGS_ALL;
@@ -169,7 +169,7 @@ static void restore_cf(struct xl *x, int tmp)
 
 void x_flags_clobber(struct xl *x, const struct xinsn *xi)
 {
-	u16 flags = x->fs == FLAGS_HOST ? needed(xi) : 0;
+	u16 flags = x->fs == FLAGS_HOST ? x_flags_needed(xi) : 0;
 
 	if (flags && !(flags & ~(FLAG_CF | FLAG_OF)))
 		save_carries(x, flags);

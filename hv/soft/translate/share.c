@@ -91,7 +91,7 @@ static void add(struct analysis *a, struct x_share *s, u32 size, bool write)
 	g = &x->groups[x->ngroups];
 	*g = (struct x_group){
 		.base = s->base, .index = s->index, .scale = s->scale, .write = write,
-		.first = a->now,
+		.first = a->now, .at = -1,
 		.absolute = s->base == INSN_RIP || s->index >= 0 || host_reg[s->base] < 0,
 		.open = true, .count = 1, .lo = lo, .hi = hi, .off = a->reg[s->base].off,
 		.version = a->reg[s->base].version,
@@ -266,7 +266,7 @@ static void nothing_known(struct analysis *a)
 
 static bool only_one(const struct xl *x, struct x_share *s)
 {
-	return s->group >= 0 && x->groups[s->group].count < 2;
+	return s->group >= 0 && x->groups[s->group].count < 2 && x->groups[s->group].at < 0;
 }
 
 void x_share_analyse(struct xl *x)
@@ -306,6 +306,7 @@ void x_share_analyse(struct xl *x)
 		    xi->kind != K_CALL && xi->kind != K_CALL_IND && xi->kind != K_RET)
 			register_writes(&a, xi);
 	}
+	x_checks_early(x);
 	for (u32 i = 0; i < x->n; i++) {
 		if (only_one(x, &x->x[i].share))
 			x->x[i].share.group = -1;
@@ -336,6 +337,19 @@ static void establish(struct xl *x, const struct xinsn *xi, struct x_group *g)
 	index = g->index < 0 ? -1 : x_use(x, g->index, S1);
 	e_lea_full(x, true, S0, base, index, g->scale, (s32)(g->lo - g->off));
 	x_group_address(x, xi, span, g->write, g->site);
+}
+
+void x_share_early(struct xl *x, u32 i)
+{
+	for (u32 k = 0; k < x->ngroups; k++) {
+		struct x_group *g = &x->groups[k];
+
+		if (g->at != (s32)i)
+			continue;
+		x_rsp_catch_up(x);
+		establish(x, &x->x[i], g);
+		x->s0_holds = g->site;
+	}
 }
 
 void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)

@@ -455,6 +455,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 		x->op_fs = FLAGS_MEM;
 		x->s0_kept = false;
 		x_join(x, i);
+		x_share_early(x, i);
 		if (x->rsp_behind && !x_rsp_may_wait(&x->x[i]))
 			x_rsp_catch_up(x);
 		x->map[i].host = (u16)MIN(x->p - x->start, 0xffff);
