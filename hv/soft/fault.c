@@ -48,7 +48,7 @@ static u8 what(const struct vcpu *v, const struct host_fault *f)
 {
 	if (f->signal == HOST_SIGILL)
 		return EXC_UD;
-	if (f->signal != HOST_SIGFPE)	/* a misaligned operand that the checks let through */
+	if (f->signal != HOST_SIGFPE)	/* a misaligned operand of a group */
 		return f->trap == EXC_GP || f->trap == EXC_SS ? EXC_GP : HOST_FAULT_MEMORY;
 	if (f->trap == EXC_XM && !(v->cr4 & X86_CR4_OSXMMEXCPT))
 		return EXC_UD;

@@ -219,6 +219,8 @@ struct block {
 	bool flags_saved;	/* ... in vcpu->arith, not in RFLAGS */
 	bool dead, listed;
 	u8 region;		/* of the code cache */
+	bool closes;		/* a jump goes back to its page, at 16 * back at least */
+	u8 back;
 
 	u8 *entry;		/* executable: flags as above */
 	u8 *poll;		/* executable: same, polling for requests first */

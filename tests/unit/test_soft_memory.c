@@ -3,7 +3,7 @@
  * How the software engine finds an operand in memory: every form of an
  * address, constant ones near the end of a page, what crosses into another
  * page, which may be anywhere or missing, checks that are made before their
- * accesses, and prefetches, which neither fault nor change anything. Intel SDM
+ * accesses, for several of them, or for alignment, and prefetches, which neither fault nor change anything. Intel SDM
  * vol. 1, 3.7.5, and vol. 2, PREFETCHh.
  */
 #include "guest64.h"
@@ -345,6 +345,85 @@ static void test_pushes(void **state)
 	}
 }
 
+/*
+ * A loop that is entered in its middle, so that it is of two blocks, over two pages
+ * which do not follow each other in memory. R10 and R11 live in memory.
+ */
+CODE64(middle,
+	"xor	%eax, %eax\n\t"
+	"xor	%r11d, %r11d\n\t"
+	"mov	%rsi, %r10\n\t"
+	"jmp	2f\n\t"
+	"1: add	(%rsi,%r11,8), %rax\n\t"
+	"rol	$1, %rax\n\t"
+	"xor	(%r10), %rax\n\t"
+	"2: add	8(%rsi,%r11,8), %rax\n\t"
+	"lea	8(%r10), %r10\n\t"
+	"inc	%r11\n\t"
+	"cmp	%rcx, %r11\n\t"
+	"jne	1b\n\t"
+	END_TEXT);
+
+static void test_middle(void **state)
+{
+	(void)state;
+	PUT(CODE64_AT, middle);
+	map_data();
+	for (uint64_t at = DATA; at < DATA + 16; at++) {
+		struct kvm_regs r = { .rsi = at, .rcx = 1000 };
+		uint64_t sum = 0;
+
+		for (uint64_t i = 0; i < r.rcx; i++) {
+			if (i) {
+				sum += value(at + 8 * i, 8);
+				sum = sum << 1 | sum >> 63;
+				sum ^= value(at + 8 * i, 8);
+			}
+			sum += value(at + 8 + 8 * i, 8);
+		}
+		assert_int_equal(good64(r).rax, sum);
+	}
+}
+
+/* Operands that must be aligned, of which a check for several accesses says nothing. */
+CODE64(aligned,
+	"movups	4(%rsi), %xmm6\n\t"
+	"test	%ecx, %ecx\n\t"
+	"jz	1f\n\t"
+	"al_first: movaps (%rsi), %xmm0\n\t"
+	"movaps	0x20(%rsi), %xmm2\n\t"
+	"1: lea	0x10(%rsi), %rsi\n\t"
+	"al_met: movaps (%rsi), %xmm3\n\t"
+	"al_third: movaps (%rsi,%rdx), %xmm4\n\t"
+	"movaps	(%rsi,%rdx), %xmm4\n\t"
+	"al_eight: movaps 8(%rsi,%rdx), %xmm5\n\t"
+	END_TEXT);
+extern const unsigned char al_first[], al_met[], al_third[], al_eight[];
+
+static void test_aligned(void **state)
+{
+	struct kvm_sregs s = get_sregs64();
+
+	(void)state;
+	s.cr4 |= CR4_OSFXSR;
+	set_sregs64(&s);
+	PUT(CODE64_AT, aligned);
+	map_data();
+	for (uint64_t i = 0; i < 16; i++) {
+		struct kvm_regs r = { .rsi = DATA + 64 + (i & 1 ? 8 : 0), .rcx = i >> 1 & 1,
+				      .rdx = i & 4 ? 4 : i & 8 ? 8 : 0 };
+		const unsigned char *at = al_eight;
+		struct stop stop = go64(r);
+
+		if (r.rsi & 15)
+			at = r.rcx ? al_first : al_met;
+		else if (r.rdx)
+			at = al_third;
+		assert_int_equal(stop.vector, V_GP);
+		assert_int_equal(stop.rip, CODE64_AT + (uint64_t)(at - aligned));
+	}
+}
+
 /* The access between faults: what came before it is done, with its carry, and nothing behind. */
 CODE64(carry_faults,
 	"xor	%edx, %edx\n\t"
@@ -439,6 +518,8 @@ int main(void)
 		test64(test_second_page),
 		test64(test_carries),
 		test64(test_pushes),
+		test64(test_middle),
+		test64(test_aligned),
 		test64(test_carry_faults),
 		test64(test_prefetch),
 	};

@@ -82,6 +82,7 @@ static void jcc(struct xl *x, struct xinsn *xi)
 	enum flags_at fs;
 
 	x_flags_for(x, xi, S0);
+	x->s0_kept = true;
 	if (xi->inner >= 0) {
 		x_inner_jump(x, xi, cc);
 		return;

@@ -463,6 +463,51 @@ static bool uses_s0(const struct encoding *e)
 	return false;
 }
 
+/* All its registers are the host's. */
+static bool in_registers(const struct xinsn *xi)
+{
+	bool high;
+
+	for (int i = 0; i < xi->zi.operand_count; i++) {
+		const ZydisDecodedOperand *op = &xi->op[i];
+
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(op->reg.value) &&
+		    host_reg[gpr_number(op->reg.value, &high)] < 0)
+			return false;
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    ((is_gpr(op->mem.base) && host_reg[gpr_number(op->mem.base, &high)] < 0) ||
+		     (is_gpr(op->mem.index) && host_reg[gpr_number(op->mem.index, &high)] < 0)))
+			return false;
+	}
+	return true;
+}
+
+bool x_keeps_s0(const struct xinsn *xi, s8 group, bool flags)
+{
+	struct encoding e = { .nsub = 0 };
+
+	switch (xi->kind) {
+	case K_NOP:
+		return true;
+	case K_JCC:
+		return flags;
+	case K_LEA:
+		return in_registers(xi);
+	case K_PUSH:
+	case K_POP:
+		return xi->stack.group == group && xi->mem < 0 && !flags;
+	case K_COPY:
+		operands(&e, xi);
+		if (uses_s0(&e))
+			return false;
+		if (e.mem)
+			return xi->share.group == group && !e.high;
+		return flags || !(xi->fl_read || (xi->fl_write && (xi->live_out & ~xi->fl_kill)));
+	default:
+		return false;
+	}
+}
+
 void x_copy(struct xl *x, struct xinsn *xi)
 {
 	struct encoding e = { .nsub = 0 };
@@ -516,6 +561,7 @@ void x_lea(struct xl *x, struct xinsn *xi)
 	if (size >= 32 && h >= 0 && !(size == 32 && xi->zi.address_width == 64 &&
 				      xi->op[1].mem.base == ZYDIS_REGISTER_RIP)) {
 		x_effective(x, xi, &xi->op[1], h, size == 64);
+		x->s0_kept = in_registers(xi);
 		return;
 	}
 	x_effective(x, xi, &xi->op[1], S0, true);

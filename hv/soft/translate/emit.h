@@ -56,6 +56,7 @@ struct x_group {
 	u8 scale;
 	bool write, open, done;
 	bool absolute;		/* the host's address of lo is kept, not the distance */
+	bool fleeting;		/* S0 alone keeps it, from its check to its last access */
 	s32 site;		/* done: where that is kept */
 	u32 first;		/* the instruction that opened it */
 	s32 at;			/* the one before which its check is made; -1: with the first access */
@@ -127,6 +128,8 @@ struct xl {
 	struct code_page *page;	/* where the block will be, NULL: one that has no others yet */
 	bool linked;		/* the block is wanted for a jump from its page */
 	bool straddles;		/* the instruction behind the block reaches into the next page */
+	const struct block *next;	/* the one that is known already where it ends */
+	s64 lowest;		/* how far its jumps go back in its page, from its start; 1: none does */
 	struct xinsn *x;
 	struct x_group groups[MAX_GROUPS];
 	u32 ngroups;
@@ -411,16 +414,15 @@ bool x_far_jump(struct xl *x, const struct xinsn *xi, s64 gpa32_target);
 void x_link(struct xl *x, const struct xinsn *xi, u8 *rel32, s64 gpa32_target);
 
 /*
- * The check for a group: span bytes at [base + disp]. S0 becomes the distance
- * to the host's addresses. *site, a place for it, becomes where it is kept. Where
- * the check fails execution goes on without groups.
+ * The check for a group, whose range begins at [base + disp]. S0 becomes the distance
+ * to the host's addresses, and g->site where it is kept. Where the check fails
+ * execution goes on without groups.
  */
-void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 span,
-		   bool write, s32 *site);
+void x_group_check(struct xl *x, const struct xinsn *xi, struct x_group *g, int base, s32 disp);
 /* The same for the range at address S0; the host's address is kept. */
-void x_group_address(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 site);
+void x_group_address(struct xl *x, const struct xinsn *xi, struct x_group *g);
 /* The same for the range at address S0, which is always the same: S0 becomes the host's. */
-void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site);
+void x_group_const(struct xl *x, const struct xinsn *xi, struct x_group *g);
 
 /* From the block's own code to that which is seldom reached, and back. */
 static inline void x_swap(struct xl *x)
@@ -444,11 +446,18 @@ static inline bool x_in_page(s64 lo, s64 hi)
 	return !((lo ^ (hi - 1)) & (s64)PAGE_MASK);
 }
 
+/*
+ * copy.c: whether S0, which holds what is known of the group, does so behind xi, too.
+ * flags: the flags are in RFLAGS before it, if anybody wants them.
+ */
+bool x_keeps_s0(const struct xinsn *xi, s8 group, bool flags);
+
 /* early.c: groups whose check is made earlier. */
 void x_checks_early(struct xl *x);
 
 /* steady.c */
-void x_find_steady(struct xl *x);
+/* host: the page. Finds steady accesses, and x->lowest. */
+void x_find_steady(struct xl *x, const u8 *host);
 
 /* share.c */
 /* Does xi add a constant of less than a page to the register? */
@@ -475,8 +484,8 @@ void x_div(struct xl *x, struct xinsn *xi);
 s64 x_jump_to(const struct xinsn *xi);
 /* Finds the jumps within the block; ends it where a loop in it begins. */
 void x_find_inner(struct xl *x);
-/* Whether another block begins at off. */
-bool x_block_known(const struct xl *x, u32 off);
+/* The block that begins at off, NULL: none. */
+const struct block *x_block_known(const struct xl *x, u32 off);
 void x_inner_jump(struct xl *x, struct xinsn *xi, u8 cc);
 /* In front of instruction t: where jumps to it come in. */
 void x_join(struct xl *x, u32 t);

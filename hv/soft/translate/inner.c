@@ -57,16 +57,16 @@ static u32 meeting_behind_call(const struct xl *x)
 	return first;
 }
 
-bool x_block_known(const struct xl *x, u32 off)
+const struct block *x_block_known(const struct xl *x, u32 off)
 {
 	const struct block *b;
 
 	if (!x->page || soft_switch.no_inner)
-		return false;
+		return NULL;
 	b = soft_block_find(x->s, x->page, x->gpa + off, x->mode);
 	if (!b)	/* one without groups goes on in one with them where there is one */
 		b = soft_block_find(x->s, x->page, x->gpa + off, x->mode & ~MODE_PLAIN);
-	return b && !b->gpa2;
+	return b && !b->gpa2 ? b : NULL;
 }
 
 void x_find_inner(struct xl *x)

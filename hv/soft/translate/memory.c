@@ -376,44 +376,50 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 	x->ref = (struct x_ref){ .index = (s8)base, .disp = disp };
 }
 
-void x_group_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 span,
-		   bool write, s32 *site)
+static u32 group_info(const struct x_group *g)
 {
+	return (u32)(g->hi - g->lo) | MISS_GROUP | (g->write ? MISS_WRITE : 0);
+}
+
+void x_group_check(struct xl *x, const struct xinsn *xi, struct x_group *g, int base, s32 disp)
+{
+	bool same = same_page(x, &x->x[g->first], base == H_R15);
 	struct found f;
-	bool same = same_page(x, xi, base == H_R15);
 
 	if (disp < 0 || disp > MAX_DISP) {
 		e_lea_full(x, true, S0, base, -1, 1, disp);
 		base = S0;
 		disp = 0;
 	}
-	f = compare(x, xi, base, disp, span, write, 1, same);
-	f.cold->info = span | MISS_GROUP | (write ? MISS_WRITE : 0);
+	f = compare(x, xi, base, disp, (u32)(g->hi - g->lo), g->write, 1, same);
+	f.cold->info = group_info(g);
 	f.cold->delta = true;
 	e_op_found(x, 0x8b, &f);
 	f.cold->back = x->p;
-	if (f.tlb)
-		e_store(x, S0, *site);
-	else
-		*site = f.at;
+	if (!f.tlb)
+		g->site = f.at;
+	else if (!g->fleeting)
+		e_store(x, S0, g->site);
 }
 
-void x_group_address(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 site)
+void x_group_address(struct xl *x, const struct xinsn *xi, struct x_group *g)
 {
-	struct found f = compare(x, xi, S0, 0, span, write, 1, same_page(x, xi, false));
+	struct found f = compare(x, xi, S0, 0, (u32)(g->hi - g->lo), g->write, 1,
+				 same_page(x, &x->x[g->first], false));
 
-	f.cold->info = span | MISS_GROUP | (write ? MISS_WRITE : 0);
+	f.cold->info = group_info(g);
 	if (f.tlb)
 		e_s0_entry(x, 0x33, f.tag);	/* the address again */
 	e_op_found(x, 0x03, &f);
 	f.cold->back = x->p;
-	e_store(x, S0, site);
+	if (!g->fleeting)
+		e_store(x, S0, g->site);
 }
 
-void x_group_const(struct xl *x, const struct xinsn *xi, u32 span, bool write, s32 *site)
+void x_group_const(struct xl *x, const struct xinsn *xi, struct x_group *g)
 {
-	check_const(x, xi, SITE_CONST_READ, span, write, 1,
-		    span | MISS_GROUP | (write ? MISS_WRITE : 0), site);
+	check_const(x, xi, SITE_CONST_READ, (u32)(g->hi - g->lo), g->write, 1, group_info(g),
+		    &g->site);
 }
 
 static struct exit_link *link_new(struct xl *x)
@@ -438,17 +444,6 @@ static void go_plain(struct xl *x, s64 gpa32, u8 *rel32)
 	l->at = FLAGS_MEM;
 	c->from = rel32;
 	c->link = l;
-}
-
-/* Aligned as it must be, or the plain translation raises the fault. */
-static void check_alignment(struct xl *x, const struct xinsn *xi, u32 align)
-{
-	if (x->ref.index >= 0)
-		e_lea_full(x, true, S1, S0, x->ref.index, 1, x->ref.disp);
-	else
-		e_lea(x, true, S1, S0, x->ref.disp);
-	e8(x, 0x41), e8(x, 0xf6), e8(x, 0xc3), e8(x, (u8)(align - 1));	/* test r11b */
-	go_plain(x, x->gpa32 + xi->off, e_jcc(x, CC_NE));
 }
 
 /* Neither registers nor segments move it, but for FS and GS. */
@@ -525,12 +520,8 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 		e_modrm_state(x, S0, (s32)(SOFT_CPU_OFFSET + offsetof(struct soft_cpu, bounce)));
 		return;
 	}
-	if (xi->share.group >= 0) {
-		if (align > 1)
-			x_flags_clobber(x, xi);
+	if (xi->share.group >= 0) {	/* the host's CPU sees whether it is aligned: fault.c */
 		x_shared(x, xi, &xi->share);
-		if (align > 1)
-			check_alignment(x, xi, align);
 		return;
 	}
 	x_flags_clobber(x, xi);

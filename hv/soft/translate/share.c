@@ -269,6 +269,40 @@ static bool only_one(const struct xl *x, struct x_share *s)
 	return s->group >= 0 && x->groups[s->group].count < 2 && x->groups[s->group].at < 0;
 }
 
+/* Is another group checked ahead of instruction i, behind the check of group number? */
+static bool other_check(const struct xl *x, s8 number, u32 i)
+{
+	for (u32 g = 0; g < x->ngroups; g++)
+		if (x->groups[g].at == (s32)i &&
+		    ((s8)g > number || x->groups[number].at != (s32)i))
+			return true;
+	return false;
+}
+
+/*
+ * From its check to its last access nothing else wants S0: what the check finds need
+ * not be kept anywhere. Where that turns out wrong it is made again.
+ */
+static bool is_fleeting(const struct xl *x, const struct x_group *g, s8 number)
+{
+	u32 from = g->at >= 0 ? (u32)g->at : g->first, left = g->count;
+	bool flags = false;
+
+	for (u32 i = from; i < x->n; i++) {
+		const struct xinsn *xi = &x->x[i];
+
+		if ((i > from && xi->join >= 0) || other_check(x, number, i))
+			return false;
+		left -= (xi->share.group == number) + (xi->stack.group == number);
+		if (!left)
+			return true;
+		if (!x_keeps_s0(xi, number, flags))
+			return false;
+		flags |= xi->fl_write != 0;
+	}
+	return false;
+}
+
 void x_share_analyse(struct xl *x)
 {
 	struct analysis a;
@@ -313,30 +347,31 @@ void x_share_analyse(struct xl *x)
 		if (only_one(x, &x->x[i].stack))
 			x->x[i].stack.group = -1;
 	}
+	for (u32 g = 0; g < x->ngroups; g++)
+		x->groups[g].fleeting = is_fleeting(x, &x->groups[g], (s8)g);
 }
 
-/* The first access: checks the whole range and leaves the distance in S0. */
+/* Checks the whole range and leaves the distance, or the address, in S0. */
 static void establish(struct xl *x, const struct xinsn *xi, struct x_group *g)
 {
-	u32 span = (u32)(g->hi - g->lo);
 	int base, index;
 
 	x_flags_clobber(x, xi);
 	g->done = true;
 	if (g->base == INSN_RIP) {
 		x_rip(x, S0, x->gpa32 + g->lo);
-		x_group_const(x, xi, span, g->write, &g->site);
+		x_group_const(x, xi, g);
 		return;
 	}
 	g->site = (s32)(offsetof(struct vcpu, share) + 8 * (size_t)(g - x->groups));
 	base = x_use(x, g->base, S0);
 	if (!g->absolute) {
-		x_group_check(x, xi, base, (s32)(g->lo - g->off), span, g->write, &g->site);
+		x_group_check(x, xi, g, base, (s32)(g->lo - g->off));
 		return;
 	}
 	index = g->index < 0 ? -1 : x_use(x, g->index, S1);
 	e_lea_full(x, true, S0, base, index, g->scale, (s32)(g->lo - g->off));
-	x_group_address(x, xi, span, g->write, g->site);
+	x_group_address(x, xi, g);
 }
 
 void x_share_early(struct xl *x, u32 i)
@@ -356,8 +391,9 @@ void x_shared(struct xl *x, const struct xinsn *xi, const struct x_share *s)
 {
 	struct x_group *g = &x->groups[s->group];
 
-	if (!g->done) {
+	if (!g->done || (g->fleeting && x->s0_holds != g->site)) {
 		x_rsp_catch_up(x);
+		g->off = s->at - s->disp;
 		establish(x, xi, g);
 	} else if (x->s0_holds != g->site) {
 		e_load(x, S0, g->site);

@@ -342,7 +342,10 @@ static void decode(struct xl *x)
 			break;
 		}
 		off += xi->zi.length;
-		if ((xi->last && !x_past_call(x, xi)) || x_block_known(x, off))
+		if (xi->last && !x_past_call(x, xi))
+			break;
+		x->next = x_block_known(x, off);
+		if (x->next)
 			break;
 	}
 }
@@ -353,6 +356,7 @@ void x_cut(struct xl *x, u32 n)
 		return;
 	x->n = n;
 	x->straddles = false;
+	x->next = NULL;
 }
 
 static void finish(struct xl *x, u32 size)
@@ -377,6 +381,8 @@ static struct block *describe(struct xl *x, u32 size, u32 mode)
 	b->size = (u16)size;
 	b->insns = (u16)x->n;
 	b->code_size = (u32)(x->p - x->start);
+	b->closes = x->lowest <= 0;
+	b->back = (u8)(((s64)(x->gpa & ~PAGE_MASK) + x->lowest) >> 4);
 	b->map = soft_meta_alloc(x->s, sizeof(*b->map) * x->n);
 	if (!b->map)
 		return NULL;
@@ -428,13 +434,14 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->code = buf;
 	x->max = host2 || (mode & (MODE_ONE | MODE_BOUNCE)) ? 1 : MAX_BLOCK_INSNS;
 	x->straddles = false;
+	x->next = NULL;
 	ps = soft_page(v, gpa);
 	x->page = ps ? ps->code : NULL;
 	decode(x);
 	if (!x->n)
 		return SOFT_STRADDLES;
 	x_find_inner(x);
-	x_find_steady(x);
+	x_find_steady(x, host);
 	size = x->x[x->n - 1].off + x->x[x->n - 1].zi.length;
 	x_settle(x);
 	b = soft_block_new(s);
