@@ -4,14 +4,16 @@
  * address changes in the loop but by small constants. They ask a site of their
  * own (soft.h) instead of the TLB. A loop that is entered in its middle is of two
  * blocks, which are not there yet when the first of them is translated: what the
- * instructions of the other do is looked up in the guest's code. A wrong guess costs
- * time alone.
+ * instructions of the other do is looked up in the guest's code. The table of a
+ * switch has its page as well, which each jump by it waits for. A wrong guess costs time alone.
  */
 #include "emit.h"
 #include "../decode/decode.h"
 
 #define MAX_STEP 256		/* bytes a round, by one instruction */
 #define MAX_OTHER 256		/* bytes of the loop's other block */
+#define TABLE_SIZE 128		/* entries of a table, at a guess */
+#define MAX_BACK 8		/* instructions from a load to where it is wanted */
 
 /* Registers that xi changes, but for small steps. */
 static u32 changed_by(const struct xinsn *xi)
@@ -105,6 +107,64 @@ static void closed_behind(struct xl *x)
 	}
 }
 
+static bool is_register(const ZydisDecodedOperand *op, int *reg)
+{
+	bool high;
+
+	if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value))
+		return false;
+	*reg = gpr_number(op->reg.value, &high);
+	return true;
+}
+
+/*
+ * The load, before instruction i, that reg comes from, by moves and by arithmetic with
+ * one operand more; NULL: not seen.
+ */
+static struct xinsn *origin(struct xl *x, u32 i, int reg)
+{
+	for (u32 back = 0; i-- > 0 && back < MAX_BACK; back++) {
+		struct xinsn *xi = &x->x[i];
+		int to;
+
+		if (!is_register(&xi->op[0], &to) || to != reg ||
+		    !(xi->op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		if (xi->mem >= 0)
+			return xi;
+		if (!(xi->op[0].actions & ZYDIS_OPERAND_ACTION_READ) && !is_register(&xi->op[1], &reg))
+			return NULL;
+	}
+	return NULL;
+}
+
+/* Instruction i may jump by a table, to the case of a switch that a load has told. */
+static void jump_table(struct xl *x, u32 i)
+{
+	struct xinsn *table = &x->x[i], *code;
+	const ZydisDecodedOperand *at;
+	bool high;
+	int reg;
+
+	if (is_register(&table->op[0], &reg))
+		table = origin(x, i, reg);
+	if (!table)
+		return;
+	at = &table->op[table->mem];
+	if (!is_gpr(at->mem.index) || at->mem.scale < 4)
+		return;
+	/* Where its place is known, most of it must be in one page. */
+	if (at->mem.base == ZYDIS_REGISTER_NONE &&
+	    !x_in_page(at->mem.disp.value, at->mem.disp.value + TABLE_SIZE * at->mem.scale))
+		return;
+	table->steady = true;
+	code = origin(x, (u32)(table - x->x), gpr_number(at->mem.index, &high));
+	if (!code)
+		return;
+	for (struct xinsn *xi = x->x; xi <= code; xi++)	/* it may share a check */
+		xi->steady |= xi->mem >= 0 && xi->op[xi->mem].mem.base == code->op[code->mem].mem.base;
+}
+
 void x_find_steady(struct xl *x, const u8 *host)
 {
 	u32 page = x->gpa & ~PAGE_MASK;
@@ -120,6 +180,8 @@ void x_find_steady(struct xl *x, const u8 *host)
 		s64 to;
 		u32 first;
 
+		if (xi->kind == K_JMP_IND)
+			jump_table(x, i);
 		if (xi->kind != K_JCC && xi->kind != K_JMP && xi->kind != K_LOOP)
 			continue;
 		to = x_jump_to(xi);
