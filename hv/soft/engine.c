@@ -54,6 +54,7 @@ ASSERT_CPU(site_pages, OFF_SITE_PAGES);
 ASSERT_CPU(fills.sites, OFF_FILLS + FILLS_SITES);
 ASSERT_CPU(fills.victims, OFF_FILLS + FILLS_VICTIMS);
 ASSERT_CPU(fills.groups, OFF_FILLS + FILLS_GROUPS);
+ASSERT_CPU(fills.stack, OFF_FILLS + FILLS_STACK);
 ASSERT_CPU(jc, OFF_JC);
 _Static_assert(OFF_JC % sizeof(struct jc_entry) == 0, "lines");
 ASSERT_CPU(far, OFF_FAR);
@@ -518,6 +519,7 @@ static enum verdict came_back(struct vcpu *v, enum soft_exit why, enum engine_ex
 		v->rip = rip_trunc(c, v->rip);
 	switch (why) {
 	case SOFT_POLL:
+		soft_split_look(v);
 		return GO_ON;
 	case SOFT_NEXT:
 		instruction_done(v);

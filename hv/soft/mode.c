@@ -90,6 +90,8 @@ void soft_update_mode(struct vcpu *v)
 		mode |= MODE_CPL0;
 	if (v->cpl == 3 && (v->cr0 & X86_CR0_AM) && (v->sysflags & X86_FL_AC))
 		mode |= MODE_ALIGN;
+	if (v->cpl == 3 && c->split)
+		mode |= MODE_SPLIT;
 	if (MODE_BITS(mode) != MODE_64)
 		mode |= segments(v, c);
 	else

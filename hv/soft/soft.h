@@ -142,6 +142,7 @@ struct itlb_entry {
 #define MODE_BOUNCE BIT(24)		/* ... with its memory operand in soft_cpu.bounce */
 #define MODE_ALIGN BIT(25)		/* CPL 3 with CR0.AM and AC */
 #define MODE_PLAIN BIT(27)		/* no shared TLB checks */
+#define MODE_SPLIT BIT(28)		/* the program's stack lies in two pages (split.c) */
 #define MODE_MP BIT(26)			/* CR0.MP: FWAIT traps with TS */
 
 /* --- translations ------------------------------------------------------------- */
@@ -263,12 +264,14 @@ struct fill_counts {
 	u64 sites;		/* filled */
 	u64 victims;		/* entries found among the TLB's victims */
 	u64 groups;		/* checks for several accesses that failed */
+	u64 stack;		/* sites filled for addresses near the stack pointer, by programs */
+	u64 stack_seen;		/* as many when split.c looked last */
 };
 
 /* What stats.c tells of a vCPU; the times are of host_rdtsc(), with the option stats-time. */
 struct soft_stats {
 	u64 translations, translated_insns, translated_bytes, code_bytes;
-	u64 lookups, itlb_misses, tlb_misses, tlb_fills, tlb_flushes, tlb_flushes_local,
+	u64 splits, lookups, itlb_misses, tlb_misses, tlb_fills, tlb_flushes, tlb_flushes_local,
 		tlb_flushes_page, jc_flushes;
 	u64 odd, links, code_writes, dropped_pages, cache_turns, evictions, enters, deliveries;
 	u64 evict_time, evict_longest;	/* always measured: a vCPU held up by evictions */
@@ -319,6 +322,9 @@ struct soft_cpu {
 	u64 large_map[LARGE_PAGES / 64];	/* 2 MiB regions (hashed) known from large pages */
 	bool huge_pages[2];	/* some translation came from a 1 GiB page; by half */
 	bool refetch;		/* rip's page may be another now */
+	bool split;		/* the address space's program gets MODE_SPLIT */
+	u64 split_time;		/* when that was looked at last, by host_rdtsc() */
+	u64 split_fills;	/* sites of the stack filled since it was not too often */
 	bool once;		/* in soft_go_once() */
 	bool linking;		/* a block is looked for to which a jump is to lead directly */
 	u32 caller_mxcsr;	/* of who called KVM_RUN */
@@ -671,6 +677,7 @@ void soft_spaces_drop(struct soft_cpu *c);
 void soft_spaces_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 void soft_spaces_free(struct soft_cpu *c);
 /* What is known of the address space of cr3 is put aside; a flush follows. */
+void soft_split_look(struct vcpu *v);
 void soft_space_save(struct soft_cpu *c, u64 cr3);
 /* ... and comes back if it is to be kept; after the flush. */
 void soft_space_load(struct soft_cpu *c, u64 cr3, bool keep);
@@ -715,6 +722,7 @@ extern struct soft_switches {
 	bool no_sharing;	/* every access has a TLB check of its own */
 	bool no_sites;		/* every check asks the TLB */
 	bool no_spaces;		/* a change of the address space forgets the one before */
+	bool no_split;		/* stacks in two pages are as others */
 	bool no_steady;		/* no sites for accesses of loops */
 	bool no_system;		/* deliveries of events walk the page tables */
 	bool perf_map;		/* blocks have names for perf */

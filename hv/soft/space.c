@@ -21,6 +21,7 @@
 
 struct space {
 	u64 cr3, used;		/* used: when last, 0: it holds nothing */
+	bool split;
 	u32 jc_context;
 	u64 jc_base;
 	u32 site_count[MMU_COUNT], far_count, jc_count[2], tlb_count[MMU_COUNT][2];
@@ -184,6 +185,7 @@ void soft_space_save(struct soft_cpu *c, u64 cr3)
 		return;
 	s->cr3 = cr3;
 	s->used = ++c->spaces->clock;
+	s->split = c->split;
 	c->spaces->any = true;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		save_sites(c, s, m);
@@ -228,6 +230,10 @@ static void load_jumps(struct soft_cpu *c, const struct space *s)
 {
 	int m = MMU_USER;
 
+	if (!c->far_filled[m] && !c->jc_filled[m][0] && !c->jc_filled[m][1]) {
+		c->jc_context[m] = s->jc_context;
+		c->jc_base[m] = s->jc_base;
+	}
 	if (c->jc_context[m] != s->jc_context || c->jc_base[m] != s->jc_base)
 		return;
 	for (u32 i = 0; i < s->far_count; i++) {
@@ -265,6 +271,7 @@ void soft_space_load(struct soft_cpu *c, u64 cr3, bool keep)
 {
 	struct space *s = find(c, cr3, false);
 
+	c->split |= s && s->split;
 	drop_pcid(c, cr3);	/* from now on the caches know better */
 	if (!s || !keep)
 		return;

@@ -36,6 +36,7 @@ static const struct counter counters[] = {
 	FILL("victim_hits", victims),
 	FILL("site_fills", sites),
 	FILL("group_failures", groups),
+	COUNT("split_stacks", splits),
 	COUNT("fetch_tlb_misses", itlb_misses),
 	COUNT("tlb_flushes", tlb_flushes),
 	COUNT("tlb_flushes_keeping_global", tlb_flushes_local),

@@ -27,6 +27,7 @@ static const struct {
 	{ "no-sharing", &soft_switch.no_sharing },
 	{ "no-sites", &soft_switch.no_sites },
 	{ "no-spaces", &soft_switch.no_spaces },
+	{ "no-split", &soft_switch.no_split },
 	{ "no-steady", &soft_switch.no_steady },
 	{ "no-system", &soft_switch.no_system },
 	{ "perf-map", &soft_switch.perf_map },

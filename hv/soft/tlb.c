@@ -334,11 +334,13 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep)
 	/* A flush of everything forgets which pages were large. */
 	if (soft_switch.no_spaces || !(v->cr4 & X86_CR4_PCIDE) || !(v->cr4 & X86_CR4_PGE)) {
 		soft_flush_tlb(v, true);
+		c->split &= from == to;
 		return;
 	}
 	if ((from ^ to) & 0xfff)	/* the PCID */
 		soft_space_save(c, from);
 	flush(v, true);
+	c->split &= from == to;
 	soft_space_load(c, to, keep);
 }
 

@@ -83,7 +83,7 @@ def test_forks():
 @pytest.mark.parametrize("switch", [
     "exact-flags", "no-apart", "no-far", "no-inner", "no-links", "no-past-calls", "no-returns",
     "no-sharing", "no-sites", "no-spaces", "no-steady", "no-such",
-    "check-always,no-again,no-crossing,no-early,no-hints,no-prefetch,no-system"])
+    "check-always,no-again,no-crossing,no-early,no-hints,no-prefetch,no-split,no-system"])
 def test_switches(switch):
     """A guest runs without any one of the things by which the engine is fast."""
     argv = machine.command("anykvm", images.kernel("cloud"), images.initrd("amd64"),

@@ -150,6 +150,13 @@ tlb_miss:
 	jnz	5f			/* it was empty, or of the other half */
 4:	incq	8 + OFF_FILLS + FILLS_SITES(%rsp)
 	mov	%rbp, %rcx
+.if \mode == 0 && \class < 2
+	sub	%r15, %rcx
+	add	$STACK_NEAR, %rcx
+	cmp	$(2 * STACK_NEAR), %rcx
+	adcq	$0, 8 + OFF_FILLS + FILLS_STACK(%rsp)
+	mov	%rbp, %rcx
+.endif
 .if \class < 2
 	and	$-4096, %rcx
 	mov	%rcx, (%rax)

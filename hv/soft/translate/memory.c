@@ -348,10 +348,14 @@ static void check_const(struct xl *x, const struct xinsn *xi, enum site_class cl
 	x->ref = (struct x_ref){ .index = -1 };
 }
 
-/* Is its page the one of last time? Stacks of the kernel change with the task. */
+/*
+ * Is its page the one of last time? Stacks of the kernel change with the task, and some
+ * programs go to and fro between two.
+ */
 static bool same_page(const struct xl *x, const struct xinsn *xi, bool stack)
 {
-	return xi->steady || (stack && MODE_MMU(x->mode) == MMU_USER);
+	return xi->steady ||
+	       (stack && MODE_MMU(x->mode) == MMU_USER && !(x->mode & MODE_SPLIT));
 }
 
 /* 64-bit mode, [base + disp] without a segment base: S0 and x->ref = its place. */

@@ -66,7 +66,9 @@
 #define FILLS_SITES 0
 #define FILLS_VICTIMS 8
 #define FILLS_GROUPS 16
-#define OFF_JC (OFF_FILLS + 24)	/* no entry is in two lines of the host's cache */
+#define FILLS_STACK 24
+#define STACK_NEAR 4096		/* bytes from the stack pointer */
+#define OFF_JC (OFF_FILLS + 40)	/* no entry is in two lines of the host's cache */
 #define JC_BITS 15
 #define JC_WAY_SIZE (16 << JC_BITS)
 #define JC_MODE_SIZE (2 * JC_WAY_SIZE)
