@@ -220,8 +220,8 @@ struct block {
 	bool flags_saved;	/* ... in vcpu->arith, not in RFLAGS */
 	bool dead, listed;
 	u8 region;		/* of the code cache */
-	bool closes;		/* a jump goes back to its page, at 16 * back at least */
-	u8 back;
+	bool closes;		/* some jump goes back within its page: */
+	u8 back;		/* the furthest to this sixteenth byte of it */
 
 	u8 *entry;		/* executable: flags as above */
 	u8 *poll;		/* executable: same, polling for requests first */
@@ -677,10 +677,12 @@ void soft_spaces_drop(struct soft_cpu *c);
 void soft_spaces_forget(struct soft_cpu *c, const struct soft_vm *s, u32 regions);
 void soft_spaces_free(struct soft_cpu *c);
 /* What is known of the address space of cr3 is put aside; a flush follows. */
-void soft_split_look(struct vcpu *v);
 void soft_space_save(struct soft_cpu *c, u64 cr3);
 /* ... and comes back if it is to be kept; after the flush. */
 void soft_space_load(struct soft_cpu *c, u64 cr3, bool keep);
+
+/* split.c: decides on MODE_SPLIT; now and then, at polls. */
+void soft_split_look(struct vcpu *v);
 
 /* far.c */
 struct far_jump;
@@ -709,9 +711,9 @@ extern struct soft_switches {
 	bool check_always;	/* any interrupt may be a device's that has written memory */
 	bool exact_flags;	/* dead flags are saved too: exact at every fault */
 	bool no_again;		/* jumps to other pages look for their target in each address space */
-	bool no_early;		/* checks are made where their accesses are */
 	bool no_apart;		/* every block begins with its indirect entry */
 	bool no_crossing;	/* reads across pages run alone, by the bounce buffer */
+	bool no_early;		/* checks are made where their accesses are */
 	bool no_far;		/* jumps to other pages ask the jump cache */
 	bool no_hints;		/* PREFETCHh does nothing */
 	bool no_inner;		/* every jump leaves its block */

@@ -9,10 +9,9 @@
  */
 #include "soft.h"
 
-#define WORTH (1 << 20)	/* fills, with less often none in between, that pay for it */
+#define WORTH (1 << 20)	/* fills that pay for translating anew */
 #define CYCLES 200	/* of the time stamp counter; a fill in less is too often */
 
-/* At a poll: is the program that runs one of those? */
 void soft_split_look(struct vcpu *v)
 {
 	struct soft_cpu *c = soft_cpu(v);

@@ -5,7 +5,8 @@
  * own (soft.h) instead of the TLB. A loop that is entered in its middle is of two
  * blocks, which are not there yet when the first of them is translated: what the
  * instructions of the other do is looked up in the guest's code. The table of a
- * switch has its page as well, which each jump by it waits for. A wrong guess costs time alone.
+ * switch has its page as well, which each jump by it waits for. A wrong guess costs
+ * time alone.
  */
 #include "emit.h"
 #include "../decode/decode.h"
@@ -148,7 +149,7 @@ static void jump_table(struct xl *x, u32 i)
 
 	if (is_register(&table->op[0], &reg))
 		table = origin(x, i, reg);
-	if (!table)
+	if (!table || table->mem < 0)
 		return;
 	at = &table->op[table->mem];
 	if (!is_gpr(at->mem.index) || at->mem.scale < 4)
@@ -167,7 +168,7 @@ static void jump_table(struct xl *x, u32 i)
 
 void x_find_steady(struct xl *x, const u8 *host)
 {
-	u32 page = x->gpa & ~PAGE_MASK;
+	u32 page = x->gpa & ~PAGE_MASK, before = 0, last = 0;
 	s64 lowest = 1;
 
 	for (u32 i = 0; i < x->n; i++)
@@ -190,9 +191,13 @@ void x_find_steady(struct xl *x, const u8 *host)
 		for (first = 0; first <= i; first++)
 			if (x->x[first].off == (u64)to)
 				loop(x, first, i, 0);
-		if (to < 0 && -to <= page && -to <= MAX_OTHER)
-			entered_behind(x, host, (u32)-to, i);
+		if (to < 0 && -to <= page && -to <= MAX_OTHER) {
+			before = (u32)-to;
+			last = i;
+		}
 	}
+	if (before)
+		entered_behind(x, host, before, last);
 	x->lowest = lowest;
 	if (x->next && x->next->closes)
 		closed_behind(x);
