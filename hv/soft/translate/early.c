@@ -20,17 +20,9 @@ static bool passes(const struct xinsn *xi)
 /* xi leaves the address alone, but for steps of the base, which are taken off *off. */
 static bool keeps_address(const struct xinsn *xi, const struct x_group *g, s64 *off)
 {
-	bool high;
 	s64 by;
 
-	for (int i = 0; i < xi->zi.operand_count; i++) {
-		const ZydisDecodedOperand *op = &xi->op[i];
-		int reg;
-
-		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value) ||
-		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		reg = gpr_number(op->reg.value, &high);
+	for (int i = 0, reg; (reg = x_written(xi, &i)) >= 0;) {
 		if (reg == g->index)
 			return false;
 		if (reg != g->base)

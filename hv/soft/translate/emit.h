@@ -460,6 +460,8 @@ void x_checks_early(struct xl *x);
 void x_find_steady(struct xl *x, const u8 *host);
 
 /* share.c */
+/* The next general register that xi writes, from operand *i on, which moves on; -1: no more. */
+int x_written(const struct xinsn *xi, int *i);
 /* Does xi add a constant of less than a page to the register? */
 bool x_constant_step(const struct xinsn *xi, int reg, s64 *by);
 void x_share_analyse(struct xl *x);

@@ -186,6 +186,20 @@ static void stack_access(struct analysis *a, struct xinsn *xi)
 	}
 }
 
+int x_written(const struct xinsn *xi, int *i)
+{
+	bool high;
+
+	while (*i < xi->zi.operand_count) {
+		const ZydisDecodedOperand *op = &xi->op[(*i)++];
+
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(op->reg.value) &&
+		    (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			return gpr_number(op->reg.value, &high);
+	}
+	return -1;
+}
+
 bool x_constant_step(const struct xinsn *xi, int reg, s64 *by)
 {
 	const ZydisDecodedOperand *dst = &xi->op[0], *src = &xi->op[1];
@@ -220,17 +234,9 @@ bool x_constant_step(const struct xinsn *xi, int reg, s64 *by)
 
 static void register_writes(struct analysis *a, const struct xinsn *xi)
 {
-	bool high;
 	s64 by;
 
-	for (int i = 0; i < xi->zi.operand_count; i++) {
-		const ZydisDecodedOperand *op = &xi->op[i];
-		int reg;
-
-		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value) ||
-		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		reg = gpr_number(op->reg.value, &high);
+	for (int i = 0, reg; (reg = x_written(xi, &i)) >= 0;) {
 		if (x_constant_step(xi, reg, &by))
 			moved(a, reg, by);
 		else

@@ -20,17 +20,9 @@
 static u32 changed_by(const struct xinsn *xi)
 {
 	u32 regs = 0;
-	bool high;
+	s64 by;
 
-	for (int k = 0; k < xi->zi.operand_count; k++) {
-		const ZydisDecodedOperand *op = &xi->op[k];
-		int reg;
-		s64 by;
-
-		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(op->reg.value) ||
-		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		reg = gpr_number(op->reg.value, &high);
+	for (int i = 0, reg; (reg = x_written(xi, &i)) >= 0;) {
 		if (!x_constant_step(xi, reg, &by) || by < -MAX_STEP || by > MAX_STEP)
 			regs |= BIT(reg);
 	}
