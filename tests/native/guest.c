@@ -353,28 +353,34 @@ static int take_registers(struct outcome *o)
 	return 0;
 }
 
-static u8 *guest_data(int i)
+static void put_data(struct outcome *o)
 {
-	return guest_system + GPA_DATA + i * GPA_DATA_STEP;
+	for (int i = 0; i < 2; i++)
+		for (u64 off = 0; off < DATA_SIZE; off += 4096)
+			memcpy(guest_system + guest_data_page(i, off), o->mem[i] + off, 4096);
+}
+
+static void take_data(struct outcome *o)
+{
+	for (int i = 0; i < 2; i++)
+		for (u64 off = 0; off < DATA_SIZE; off += 4096)
+			memcpy(o->mem[i] + off, guest_system + guest_data_page(i, off), 4096);
 }
 
 void guest_run(struct test *t, struct outcome *o)
 {
 	u8 *code = guest_code[t->high] + (t->at[0] - (t->high ? HIGH_BASE : LOW_BASE));
-	int i;
 
 	host_guest_test = t;
 	values_memory(t->mem_seed, o->mem);
-	for (i = 0; i < 2; i++)
-		memcpy(guest_data(i), o->mem[i], DATA_SIZE);
+	put_data(o);
 	memcpy(code, t->code, t->code_len);
 	memset(guest_system + GPA_STACK_TOP - 64, 0xee, 64);
 	if (load_segments(t) || load_registers(t))
 		error_outcome(o, "setting registers");
 	else if (!run_to_halt(o))
 		take_registers(o);
-	for (i = 0; i < 2; i++)
-		memcpy(o->mem[i], guest_data(i), DATA_SIZE);
+	take_data(o);
 	memcpy(o->code, code, t->code_len);
 	/* The engine may have put its handler first when it first ran. */
 	if (runs++ < 4)

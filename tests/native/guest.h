@@ -25,6 +25,15 @@
 #define GPA_SYSTEM_SIZE 0x200000
 #define GPA_CODE 0x1000000	/* of the low arena; the high one's follows */
 
+/*
+ * The page of arena i's data that is at DATA_OFFSET + off. No two follow each other
+ * as they do there: what goes on behind the end of one meets memory that is none.
+ */
+static inline u64 guest_data_page(int i, u64 off)
+{
+	return GPA_DATA + (u64)i * GPA_DATA_STEP + 2 * (DATA_SIZE - 4096 - off);
+}
+
 /* Where the kernel's part is mapped. */
 #define KERNEL_BASE64 0xffff800000000000ull
 #define KERNEL_BASE32 0xf0000000ull

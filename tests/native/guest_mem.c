@@ -62,9 +62,8 @@ static void map_arena(u64 root, int i)
 		else if (in_window == CODE_EXIT)
 			map_page(root, base + off, gpa + off, PTE_U);
 	}
-	gpa = GPA_DATA + (u64)i * GPA_DATA_STEP;
 	for (off = 0; off < DATA_SIZE; off += 4096)
-		map_page(root, base + DATA_OFFSET + off, gpa + off,
+		map_page(root, base + DATA_OFFSET + off, guest_data_page(i, off),
 			 PTE_U | PTE_NX | (off < DATA_RW_SIZE ? PTE_W : 0));
 }
 
