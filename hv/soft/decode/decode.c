@@ -265,6 +265,22 @@ static void set_operands(struct insn *in, const ZydisDecodedInstruction *z,
 	correct_access(in, z);
 }
 
+/* CLZERO's, of whose memory Zydis tells nothing: the last prefix that names one counts. */
+static u8 segment_of_clzero(const ZydisDecodedInstruction *z, u32 bits)
+{
+	u8 seg = SEG_DS;
+
+	for (int i = 0; i < z->raw.prefix_count; i++) {
+		u8 b = z->raw.prefixes[i].value;
+
+		if (b == 0x64 || b == 0x65)
+			seg = SEG_FS + (b & 1);
+		else if (bits != 64 && (b & 0xe7) == 0x26)	/* 26, 2e, 36, 3e */
+			seg = SEG_ES + (b >> 3 & 3);
+	}
+	return seg;
+}
+
 static void insn_fill(struct insn *in, const ZydisDecodedInstruction *z,
 		      const ZydisDecodedOperand *op, u32 bits)
 {
@@ -287,6 +303,8 @@ static void insn_fill(struct insn *in, const ZydisDecodedInstruction *z,
 	set_sizes(in, z, bits);
 	set_registers(in, z);
 	set_operands(in, z, op);
+	if (z->mnemonic == ZYDIS_MNEMONIC_CLZERO)
+		in->seg = segment_of_clzero(z, bits);
 	insn_set_mask(in, z, op, bits);
 }
 

@@ -171,36 +171,18 @@ EMU_HANDLER(emu_rsm)
 	return EMU_FAULT;
 }
 
-/* The segment that a prefix names, other than for 64-bit mode; seg: it names none. */
-static u8 prefix_segment(const struct vcpu *v, u8 prefix, u8 seg)
-{
-	bool all = !vcpu_64bit(v);
-
-	switch (prefix) {
-	case 0x26: return all ? SEG_ES : seg;
-	case 0x2e: return all ? SEG_CS : seg;
-	case 0x36: return all ? SEG_SS : seg;
-	case 0x3e: return all ? SEG_DS : seg;
-	case 0x64: return SEG_FS;
-	case 0x65: return SEG_GS;
-	default: return seg;
-	}
-}
-
-/* The decoder knows of no memory here. It is the linear address that is aligned. */
+/* It is the linear address that is aligned. */
 EMU_HANDLER(emu_clzero)
 {
 	u64 addr = reg_read(v, REG_RAX, in->addrsize), base;
-	u8 i, zero[64], seg = SEG_DS;
+	u8 i, zero[64];
 
 	if (!emu_cpuid_bit(v, 0x80000008, 0, 1, 0))
 		return emu_raise_ud(v);
-	for (i = 0; i < in->len && in->bytes[i] != 0x0f; i++) {
+	for (i = 0; i < in->len && in->bytes[i] != 0x0f; i++)
 		if ((in->bytes[i] | 1) == 0xf3)
 			return emu_raise_ud(v);
-		seg = prefix_segment(v, in->bytes[i], seg);
-	}
-	base = vcpu_64bit(v) && seg < SEG_FS ? 0 : v->seg[seg].base;
+	base = vcpu_64bit(v) && in->seg < SEG_FS ? 0 : v->seg[in->seg].base;
 	host_memset(zero, 0, sizeof(zero));
-	return emu_store(v, seg, ((base + addr) & ~63ull) - base, zero, sizeof(zero), 1);
+	return emu_store(v, in->seg, ((base + addr) & ~63ull) - base, zero, sizeof(zero), 1);
 }
