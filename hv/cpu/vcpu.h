@@ -157,7 +157,6 @@ struct vcpu {
 	u8 irq_enable;		/* RFLAGS.IF: 0 or 1 */
 	u8 irq_shadow;		/* KVM_X86_SHADOW_INT_*: blocks events for one instruction */
 	u32 ret_top[2];		/* engine: the tops of its stacks of calls */
-	u64 tlb_pick;		/* engine: the bits of an address that pick a program's TLB entry */
 	u64 gpr[16];
 	struct seg seg[SEG_COUNT];
 
@@ -169,7 +168,6 @@ struct vcpu {
 	u64 scratch[2];		/* engine */
 	u32 ret_top_last;	/* engine */
 	s32 pauses;		/* engine: PAUSEs until others may run */
-	u64 tlb_pick_super;	/* engine: ... a supervisor's */
 	void *data_tlb;		/* engine: its TLB of the present mode */
 	u32 data_rights;	/* engine: mmu_rights() of that mode */
 	u64 share[16];		/* engine: what checks for several accesses found */

@@ -25,6 +25,11 @@ void *host_map(size_t size);
 void host_unmap(void *p, size_t size);
 /* No access to pages of it from now on: 0 or -errno. */
 int host_forbid(void *p, size_t size);
+/*
+ * The first size bytes at p, of such memory and zeroes from now on, are there views times,
+ * each time behind the last: 0 or -errno.
+ */
+int host_repeat(void *p, size_t size, u32 views);
 
 /*
  * Memory for generated code: size bytes mapped writable at *rw and executable

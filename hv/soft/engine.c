@@ -34,8 +34,6 @@ ASSERT_AT(sysflags, OFF_SYSFLAGS);
 ASSERT_AT(site_save, OFF_SITE_SAVE);
 ASSERT_AT(ret_top, OFF_RET_TOP);
 ASSERT_AT(ret_top_last, OFF_RET_TOP_LAST);
-ASSERT_AT(tlb_pick, OFF_TLB_PICK);
-ASSERT_AT(tlb_pick_super, OFF_TLB_PICK_SUPER);
 ASSERT_AT(cr4, OFF_CR4);
 ASSERT_AT(tsc_offset, OFF_TSC_OFFSET);
 ASSERT_AT(tsc_scale, OFF_TSC_SCALE);
@@ -744,14 +742,13 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 		struct ret_stack *r = &soft_cpu(v)->ret[m];
 
 		r->code[0] = (u64)(uintptr_t)soft_thunk_ret_none;
-		if (host_forbid(r->guard, sizeof(r->guard)) < 0) {
+		if (host_forbid(r->guard, sizeof(r->guard)) < 0 ||
+		    soft_tlb_map(&soft_cpu(v)->tlb[m]) < 0) {
 			host_unmap(mem, VCPU_MEMORY);
 			return NULL;
 		}
 	}
 	soft_tlb_init(soft_cpu(v));
-	v->tlb_pick = soft_tlb_picked(true);
-	v->tlb_pick_super = soft_tlb_picked(false);
 	v->mode_stale = true;
 	return v;
 }

@@ -31,8 +31,8 @@
  * neighbouring pages share the host's cache lines.
  */
 struct tlb {
-	u64 rtag[TLB_ENTRIES], wtag[TLB_ENTRIES];
-	u64 delta[TLB_ENTRIES], gpa[TLB_ENTRIES];
+	u64 rtag[TLB_VIEWS * TLB_ENTRIES], wtag[TLB_VIEWS * TLB_ENTRIES];
+	u64 delta[TLB_VIEWS * TLB_ENTRIES], gpa[TLB_ENTRIES];
 };
 struct tlb_entry {
 	u64 rtag, wtag;
@@ -475,6 +475,8 @@ static inline struct soft_vm *soft_vm(struct vm *vm)
 struct xlate;
 
 /* tlb.c */
+/* Before soft_tlb_init(): 0 or -errno. */
+int soft_tlb_map(struct tlb *t);
 void soft_tlb_init(struct soft_cpu *c);
 void soft_flush_tlb(struct vcpu *v, bool keep_global);
 void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
@@ -482,24 +484,14 @@ void soft_switch_space(struct vcpu *v, u64 from, u64 to, bool keep);
 u64 soft_tlb_none(u32 i);
 struct tlb_entry soft_tlb_get(const struct soft_cpu *c, int mmu, int way, u32 i);
 void soft_tlb_set(struct soft_cpu *c, int mmu, int way, u32 i, const struct tlb_entry *e);
-/* tlb_index.c: an entry's number consists of bits 12 to 27 and, where wide is not 0, of others. */
-#define TLB_LOW_MASK ((1u << TLB_LOW_BITS) - 1)
-extern u32 soft_tlb_wide __attribute__((visibility("hidden")));
-void soft_tlb_pick_all(void);
-/* For PEXT. */
-u64 soft_tlb_picked(bool user);
-static inline u32 soft_tlb_index(bool user, u64 linear)
+static inline u32 soft_tlb_index(u64 linear)
 {
-	u32 high = (u32)(linear >> TLB_HIGH_SHIFT) & (user ? TLB_USER_HIGH : TLB_SUPER_HIGH);
-	u32 mid = user ? 0 : (u32)(linear >> TLB_MID_SHIFT) & TLB_SUPER_MID;
-
-	return ((u32)(linear >> PAGE_SHIFT) & TLB_LOW_MASK) | ((mid | high) & soft_tlb_wide);
+	return linear >> PAGE_SHIFT & (TLB_ENTRIES - 1);
 }
-/* The host's address of one in a page that way 0 of t, c's, knows; NULL: it does not. */
-static inline u8 *soft_tlb_known(const struct soft_cpu *c, const struct tlb *t, u64 linear,
-				 bool write)
+/* The host's address of one in a page that way 0 of t knows; NULL: it does not. */
+static inline u8 *soft_tlb_known(const struct tlb *t, u64 linear, bool write)
 {
-	u32 i = soft_tlb_index(t == &c->tlb[MMU_USER], linear);
+	u32 i = soft_tlb_index(linear);
 
 	if ((write ? t->wtag : t->rtag)[i] != (linear & PAGE_MASK))
 		return NULL;

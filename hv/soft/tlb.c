@@ -9,12 +9,12 @@
 #include "mmu/mmu.h"
 #include "soft.h"
 
-static u32 tlb_index(int m, int way, u64 linear)
+static u32 tlb_index(int way, u64 linear)
 {
 	u64 page = linear >> PAGE_SHIFT;
 
 	return way ? (page ^ page >> VICTIM_BITS) & (VICTIM_ENTRIES - 1) :
-		     soft_tlb_index(m == MMU_USER, linear);
+		     soft_tlb_index(linear);
 }
 
 u64 soft_tlb_none(u32 i)
@@ -65,6 +65,16 @@ static void tlb_clear(struct soft_cpu *c, int m, int way, u32 i)
 	struct tlb_entry none = { .rtag = soft_tlb_none(i), .wtag = soft_tlb_none(i) };
 
 	soft_tlb_set(c, m, way, i, &none);
+}
+
+int soft_tlb_map(struct tlb *t)
+{
+	u64 *const array[] = { t->rtag, t->wtag, t->delta };
+	int e = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(array) && !e && TLB_VIEWS > 1; i++)
+		e = host_repeat(array[i], sizeof(u64) * TLB_ENTRIES, TLB_VIEWS);
+	return e;
 }
 
 void soft_tlb_init(struct soft_cpu *c)
@@ -382,7 +392,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 	c->stats.tlb_flushes_page++;
 	for (int m = 0; m < MMU_COUNT; m++) {
 		for (int way = 0; way < 2; way++) {
-			u32 i = tlb_index(m, way, linear);
+			u32 i = tlb_index(way, linear);
 
 			/* A tag for writing comes with one for reading. */
 			if (rtag(c, m, way, i) == (linear & PAGE_MASK))
@@ -462,13 +472,13 @@ static void tlb_fill(struct soft_cpu *c, int m, u64 linear, const struct xlate *
 		.delta = ((u64)(uintptr_t)host & PAGE_MASK) - tag,
 		.gpa = (x->gpa & PAGE_MASK) | (x->global ? TLB_GLOBAL : 0),
 	};
-	u32 i = tlb_index(m, 1, linear);
+	u32 i = tlb_index(1, linear);
 
 	/* Way 1 may know less than is known now. */
 	if (rtag(c, m, 1, i) == tag)
 		tlb_clear(c, m, 1, i);
-	if (tlb_put(c, m, 0, tlb_index(m, 0, linear), &e, &old))
-		tlb_put(c, m, 1, tlb_index(m, 1, old.rtag), &old, &gone);
+	if (tlb_put(c, m, 0, tlb_index(0, linear), &e, &old))
+		tlb_put(c, m, 1, tlb_index(1, old.rtag), &old, &gone);
 	c->high_local[m] |= (s64)linear < 0 && !x->global;
 	c->stats.tlb_fills++;
 }

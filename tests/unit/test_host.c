@@ -322,6 +322,23 @@ static void test_clocks(void **state)
 	assert_true(host_realtime_ns() > 1700000000ull * 1000 * MS);
 }
 
+static void test_views(void **state)
+{
+	u8 *p = host_map(5 * PAGE);
+
+	(void)state;
+	assert_non_null(p);
+	p[0] = p[4 * PAGE] = 7;
+	assert_int_equal(host_repeat(p, 2 * PAGE, 2), 0);
+	assert_int_equal(p[0], 0);
+	p[PAGE] = 1;
+	assert_int_equal(p[3 * PAGE], 1);
+	p[2 * PAGE + 5] = 2;
+	assert_int_equal(p[5], 2);
+	assert_int_equal(p[4 * PAGE], 7);
+	host_unmap(p, 5 * PAGE);
+}
+
 static void test_files(void **state)
 {
 	int fd = host_memfd("test", 2 * PAGE), copy;
@@ -395,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_poller_timers),
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_run_delay),
+		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_files),
 	};
 

@@ -346,6 +346,100 @@ static void test_pushes(void **state)
 }
 
 /*
+ * A stack that may only be read, and then written to: what reads have found does not
+ * let writes pass. R9 counts.
+ */
+CODE64(read_stack,
+	"1: mov	(%rsp), %rax\n\t"
+	"add	8(%rsp), %rax\n\t"
+	"add	%rax, %rbx\n\t"
+	"inc	%r9\n\t"
+	"cmp	%rcx, %r9\n\t"
+	"jne	1b\n\t"
+	"rs_push: push	%rbx\n\t"
+	"mov	(%rsp), %rdx\n\t"
+	"pop	%r8\n\t"
+	END_TEXT
+	".global rs_push\n\t");
+extern const unsigned char rs_push[];
+
+static void test_read_stack(void **state)
+{
+	uint64_t at = DATA + 0x800, v, w;
+	struct stop s;
+
+	(void)state;
+	PUT(CODE64_AT, read_stack);
+	map_data();
+	v = value(at, 8), w = value(at + 8, 8);
+	/* In ring 0 its own handlers' stack would be this one. */
+	if (variant->access != ACCESS_USER)
+		skip();
+	map64(DATA, DATA, PTE_P | PTE_U);
+	s = go64((struct kvm_regs){ .rcx = ROUNDS, .rsp = at });
+	assert_int_equal(s.vector, V_PF);
+	assert_int_equal(s.cr2, at - 8);
+	assert_int_equal(s.rip, CODE64_AT + (uint64_t)(rs_push - read_stack));
+	assert_int_equal(s.r.rbx, ROUNDS * (v + w));
+	assert_memory_equal(memory + DATA, expected, 4096);
+	map64(DATA, DATA, PTE_BASE | PTE_U);
+	for (int i = 0; i < 2; i++) {
+		s.r = good64((struct kvm_regs){ .rcx = ROUNDS, .rsp = at });
+		assert_int_equal(s.r.rdx, ROUNDS * (v + w));
+		assert_int_equal(get64(at - 8), s.r.rdx);
+	}
+}
+
+/* Addresses that differ in nothing but bits that are said to pick no entry of a TLB. */
+CODE64(far_apart,
+	"1: xor	%ebx, %ebx\n\t"
+	"mov	%rsi, %rdi\n\t"
+	"2: mov	8(%rdi), %rax\n\t"
+	"lea	(%rax,%rbx), %rdx\n\t"
+	"add	%rdx, %r9\n\t"
+	"addq	$1, 8(%rdi)\n\t"
+	"add	%r8, %rdi\n\t"
+	"inc	%ebx\n\t"
+	"cmp	$8, %ebx\n\t"
+	"jne	2b\n\t"
+	"dec	%ecx\n\t"
+	"jnz	1b\n\t"
+	END_TEXT);
+
+static void test_far_apart(void **state)
+{
+	const uint64_t tables = 0x60000;	/* a directory and a table each */
+	uint64_t sum;
+
+	(void)state;
+	PUT(CODE64_AT, far_apart);
+	for (uint64_t gib = 1; gib <= 4; gib *= 2) {
+		sum = 0;
+		map_data();
+		for (uint64_t i = 0; i < 8; i++) {
+			uint64_t t = tables + 0x2000 * i, page = OTHER + 0x1000 * i;
+
+			if (i) {
+				put64(TABLES + 0x1000 + 8 * gib * i, t | PTE_BASE | PTE_U);
+				put64(t, (t + 0x1000) | PTE_BASE | PTE_U);
+				put64(t + 0x1000 + 8 * (DATA >> 12), page | PTE_BASE | user_bit());
+			} else {
+				map64(DATA, page, PTE_BASE | user_bit());
+			}
+			put64(page + 8, i << 32);
+			sum += ROUNDS * ((i << 32) + i) + ROUNDS * (ROUNDS - 1) / 2;
+		}
+		assert_int_equal(good64((struct kvm_regs){ .rcx = ROUNDS, .rsi = DATA,
+							   .r8 = gib << 30 }).r9, sum);
+		for (uint64_t i = 0; i < 8; i++) {
+			assert_int_equal(get64(OTHER + 0x1000 * i + 8), (i << 32) + ROUNDS);
+			if (i)
+				put64(TABLES + 0x1000 + 8 * gib * i, 0);
+		}
+	}
+}
+
+/*
  * A loop that is entered in its middle, so that it is of two blocks, over two pages
  * which do not follow each other in memory. R10 and R11 live in memory.
  */
@@ -518,6 +612,8 @@ int main(void)
 		test64(test_second_page),
 		test64(test_carries),
 		test64(test_pushes),
+		test64(test_read_stack),
+		test64(test_far_apart),
 		test64(test_middle),
 		test64(test_aligned),
 		test64(test_carry_faults),

@@ -116,7 +116,7 @@ static u64 address(const struct vsib *g, u32 i)
 static u8 *host_address(struct vcpu *v, const struct vsib *g, u64 linear, bool write)
 {
 	struct soft_cpu *c = soft_cpu(v);
-	u8 *host = soft_tlb_known(c, &c->tlb[MODE_MMU(c->mode)], linear, write);
+	u8 *host = soft_tlb_known(&c->tlb[MODE_MMU(c->mode)], linear, write);
 
 	if (host && (linear & ~PAGE_MASK) + g->esize <= PAGE_SIZE)
 		return host;

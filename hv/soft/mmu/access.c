@@ -61,7 +61,7 @@ static inline u8 *known(struct vcpu *v, u64 linear, u32 size, u32 access)
 
 	if (!t || (linear & ~PAGE_MASK) + size > PAGE_SIZE)
 		return NULL;
-	return soft_tlb_known(soft_cpu(v), t, linear, access & MMU_WRITE);
+	return soft_tlb_known(t, linear, access & MMU_WRITE);
 }
 
 static inline void note(struct vcpu *v, u64 linear, const struct xlate *x, struct memslot *s,

@@ -22,22 +22,8 @@
 \name:
 .endm
 
-/* \index = that of address \reg in a mode's TLB; \tmp is clobbered. */
-.macro tlb_index mode, reg, tmp, tmp32, index, index32
-	mov	\reg, \tmp
-	shr	$TLB_HIGH_SHIFT, \tmp
-.if \mode == 0			/* MMU_USER */
-	and	$TLB_USER_HIGH, \tmp32
-.else
+/* \index (its lower half: \index32) = the number of address \reg's TLB entry. */
+.macro tlb_index reg, index, index32
 	mov	\reg, \index
-	and	$TLB_SUPER_HIGH, \tmp32
-	shr	$TLB_MID_SHIFT, \index
-	and	$TLB_SUPER_MID, \index32
-	or	\index32, \tmp32
-.endif
-	mov	\reg, \index
-	and	soft_tlb_wide(%rip), \tmp32
-	shr	$12, \index
-	and	$((1 << TLB_LOW_BITS) - 1), \index32
-	or	\tmp32, \index32
+	shr	$12, \index32
 .endm

@@ -537,7 +537,6 @@ void x_push_scratch(struct xl *x, const struct xinsn *xi);
 void x_push_rip(struct xl *x, const struct xinsn *xi);
 
 /* features.c */
-extern bool x_has_bmi2, x_has_fast_pext;
 bool x_isa_supported(const struct xinsn *xi);
 
 /* classify.c */

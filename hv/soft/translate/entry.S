@@ -126,7 +126,7 @@ tlb_miss:
 	mov	%rax, 8 + OFF_SITE_SAVE(%rsp)
 	mov	%rcx, 8 + OFF_SITE_SAVE + 8(%rsp)
 	mov	(%rsp), %rax
-	tlb_index \mode, %rbp, %rcx, %ecx, %r11, %r11d
+	tlb_index %rbp, %r11, %r11d
 	mov	.Ltlb + TLB_WTAG * (\class & 1)(%rsp,%r11,8), %rcx
 	mov	.Ltlb + TLB_DELTA(%rsp,%r11,8), %r11
 	xor	%rbp, %rcx

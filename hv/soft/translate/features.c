@@ -7,7 +7,6 @@
 
 #include "emit.h"
 
-bool x_has_bmi2, x_has_fast_pext;
 static u8 supported[ZYDIS_ISA_SET_MAX_VALUE + 1];
 
 enum leaf { LEAF_1, LEAF_7, LEAF_7_1, LEAF_EXTENDED, LEAVES };
@@ -135,14 +134,6 @@ static bool has(u32 r[LEAVES][4], struct feature f)
 	return r[f.leaf][f.reg] >> f.bit & 1;
 }
 
-/* AMD's before Zen 3, and Hygon's, take dozens of cycles. eax: of leaf 1. */
-static bool slow_pext(u32 eax)
-{
-	u32 family = (eax >> 8 & 15) + (eax >> 20 & 255);
-
-	return (eax >> 8 & 15) == 15 && family < 0x19;
-}
-
 void soft_features_init(void)
 {
 	static u32 done;
@@ -151,10 +142,6 @@ void soft_features_init(void)
 	if (__atomic_load_n(&done, __ATOMIC_ACQUIRE))
 		return;
 	read_leaves(r);
-	x_has_bmi2 = has(r, (struct feature)L7B(8));
-	x_has_fast_pext = x_has_bmi2 && !slow_pext(r[LEAF_1][0]);
-	if (x_has_fast_pext)
-		soft_tlb_pick_all();
 	for (u32 i = 1; i <= ZYDIS_ISA_SET_MAX_VALUE; i++) {
 		const char *name = ZydisISASetGetString((ZydisISASet)i);
 

@@ -201,24 +201,15 @@ static void e_op_found(struct xl *x, u8 opcode, const struct found *f)
 		e_op_state(x, true, opcode, S0, f->at);
 }
 
-/* S1 = the number of the TLB's entry for reg. */
+/*
+ * S1 = the number of the TLB's entry for reg. A move, which costs the host no time, and
+ * a shift: large programs wait for every cycle between an address and its data.
+ */
 static void e_tlb_index(struct xl *x, int reg)
 {
-	if (x_has_fast_pext) {	/* pext r11, reg, [tlb_pick] */
-		e8(x, 0xc4), e8(x, 0x62), e8(x, (u8)(0x82 | (~reg & 15) << 3)), e8(x, 0xf5);
-		e_modrm_state(x, S1, MODE_MMU(x->mode) == MMU_USER ? OFF_TLB_PICK :
-								     OFF_TLB_PICK_SUPER);
-		return;
-	}
-	if (x_has_bmi2) {	/* rorx r11d, reg, 12 */
-		e8(x, 0xc4), e8(x, 0x43 | (reg & 8 ? 0 : 0x20)), e8(x, 0x7b), e8(x, 0xf0);
-		e8(x, 0xc0 | (S1 & 7) << 3 | (reg & 7)), e8(x, PAGE_SHIFT);
-	} else {
-		e_mov(x, false, S1, reg);
-		e_rex(x, false, 0, 0, S1);
-		e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, PAGE_SHIFT);	/* shr */
-	}
-	e8(x, 0x45), e8(x, 0x0f), e8(x, 0xb7), e8(x, 0xdb);	/* movzx r11d, r11w */
+	e_mov(x, false, S1, reg);
+	e_rex(x, false, 0, 0, S1);
+	e8(x, 0xc1), e8(x, 0xe8 | (S1 & 7)), e8(x, PAGE_SHIFT);	/* shr */
 }
 
 /* reg's low bits must be 0 in the page, or span bytes at [reg + disp] be in it. */

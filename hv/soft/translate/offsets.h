@@ -12,42 +12,34 @@
 #define OFF_IF 14
 #define OFF_SHADOW 15
 #define OFF_RET_TOP 16		/* of two access modes, */
-#define OFF_TLB_PICK 24		/* for programs */
-#define OFF_GPR 32
-#define OFF_SEG 160
+#define OFF_GPR 24
+#define OFF_SEG 152
 #define SIZEOF_SEG 24
-#define OFF_RIP 352
-#define OFF_SYSFLAGS 360
-#define OFF_SITE_SAVE 368
-#define OFF_SCRATCH0 384
-#define OFF_SCRATCH1 392
-#define OFF_CR4 584
-#define OFF_TSC_OFFSET 2192
-#define OFF_TSC_SCALE 2200
+#define OFF_RIP 344
+#define OFF_SYSFLAGS 352
+#define OFF_SITE_SAVE 360
+#define OFF_SCRATCH0 376
+#define OFF_SCRATCH1 384
+#define OFF_CR4 568
+#define OFF_TSC_OFFSET 2176
+#define OFF_TSC_SCALE 2184
 #define TSC_SAME_RATE 0x1000000000000
-#define OFF_RET_TOP_LAST 400	/* and of the third */
-#define OFF_TLB_PICK_SUPER 408
+#define OFF_RET_TOP_LAST 392	/* and of the third */
 #define HELPER_LEAVES 1		/* no address of code */
 
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
-#define TLB_BITS 18
 /*
- * The entry of an address: its bits 12 to 27, and what tells apart regions that a guest
- * uses together. For programs that is bit 45: their heap from libraries and stack. For
- * supervisors it is 46, Linux's map of all memory from the rest, and 30, the data of one
- * CPU from those of others, which begin at equal distances from the ends of memory. Where
- * PEXT is slow there are bits 12 to 27 alone.
+ * The entry of an address has the number that its bits 12 to 31 are, which is a move
+ * and a shift of its lower half. Memory there is for 2^TLB_BITS entries: it is mapped
+ * again and again behind itself, TLB_VIEWS times.
  */
-#define TLB_LOW_BITS 16
-#define TLB_MID_SHIFT (30 - TLB_LOW_BITS)
-#define TLB_HIGH_SHIFT (45 - TLB_LOW_BITS)
-#define TLB_USER_HIGH (1 << TLB_LOW_BITS)
-#define TLB_SUPER_MID (1 << TLB_LOW_BITS)
-#define TLB_SUPER_HIGH (2 << TLB_LOW_BITS)
-#define TLB_MODE_SIZE (4 * 8 << TLB_BITS)
-#define TLB_WTAG (8 << TLB_BITS)	/* behind rtag */
-#define TLB_DELTA (2 * 8 << TLB_BITS)
+#define TLB_BITS 19
+#define TLB_VIEWS (1 << (20 - TLB_BITS))
+#define TLB_ARRAY_SIZE (TLB_VIEWS * 8 << TLB_BITS)
+#define TLB_WTAG TLB_ARRAY_SIZE		/* behind rtag */
+#define TLB_DELTA (2 * TLB_ARRAY_SIZE)
+#define TLB_MODE_SIZE (3 * TLB_ARRAY_SIZE + (8 << TLB_BITS))
 #define TLB_MODES 3
 #define VICTIM_BITS 12
 #define VICTIM_MODE_SIZE (32 << VICTIM_BITS)

@@ -25,7 +25,7 @@
 	lea	(%rax,%rcx,1 << \shift), %eax
 	cmp	$4096, %eax
 	ja	8f
-	tlb_index .Lmode, \reg, %r11, %r11d, %rax, %eax
+	tlb_index \reg, %rax, %eax
 	mov	\tag(%rsp,%rax,8), %r11
 	xor	\reg, %r11
 	cmp	$0xfff, %r11
