@@ -16,10 +16,13 @@
 #define TABLE_SIZE 128		/* entries of a table, at a guess */
 #define MAX_BACK 8		/* instructions from a load to where it is wanted */
 
+/* What functions need not keep, as compilers have it: RAX, RCX, RDX, RSI, RDI, R8 to R11. */
+#define CALLED_CHANGE (BIT(0) | BIT(1) | BIT(2) | BIT(6) | BIT(7) | 0xf00)
+
 /* Registers that xi changes, but for small steps. */
 static u32 changed_by(const struct xinsn *xi)
 {
-	u32 regs = 0;
+	u32 regs = xi->kind == K_CALL || xi->kind == K_CALL_IND ? CALLED_CHANGE : 0;
 	s64 by;
 
 	for (int i = 0, reg; (reg = x_written(xi, &i)) >= 0;) {
