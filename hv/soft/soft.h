@@ -23,7 +23,7 @@
 #define VICTIM_ENTRIES (1u << VICTIM_BITS)
 
 /*
- * The entry of a linear page is picked by some bits of it (offsets.h), which
+ * The entry of a linear page is picked by its lower bits (offsets.h), which
  * translated code does; what is displaced goes to the victims (way 1), where more
  * bits count and which are looked at before the page tables. A tag is the
  * page's linear address. An invalid one is that of a page that selects another
@@ -71,12 +71,6 @@ enum site_class {
 	SITE_CONST_READ, SITE_CONST_WRITE,
 	SITE_SEG_READ, SITE_SEG_WRITE,
 };
-/*
- * No canonical address is in this page. A delta of 0 with it makes the host's
- * #GP or #SS what is the guest's #GP anyway. Its upper two bits differ from
- * both halves of the address space.
- */
-#define SITE_EMPTY 0x9e3779b97f4a7000ull
 
 /* Targets of indirect jumps: rip -> translated code. */
 #define JC_ENTRIES (1u << JC_BITS)
@@ -413,8 +407,9 @@ enum thunk {
 	THUNK_RET_MISS = THUNK_JC_WAY1 + MMU_COUNT,	/* + enum mmu_index */
 	/* + SITE_CLASSES * enum mmu_index + enum site_class */
 	THUNK_SITE = THUNK_RET_MISS + MMU_COUNT,
+	THUNK_STACK_SITE = THUNK_SITE + SITE_CLASSES * MMU_COUNT,	/* + 1 for writing */
 	/* + STRING_THUNKS * enum mmu_index + 3 for STOS + 0, 1, 2 for elements of 1, 4, 8 bytes */
-	THUNK_STRING = THUNK_SITE + SITE_CLASSES * MMU_COUNT,
+	THUNK_STRING = THUNK_STACK_SITE + 2,
 	THUNK_COUNT = THUNK_STRING + STRING_THUNKS * MMU_COUNT,
 };
 
@@ -525,7 +520,7 @@ void soft_jc_note(struct soft_cpu *c, int mmu, u64 linear, bool global);
  * Host address of a data access, or NULL with SOFT_FAULT, SOFT_ODD or SOFT_GROUP in
  * scratch[0]. site: where the translation is kept, from the struct vcpu on; 0: nowhere.
  */
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site);
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, s32 site);
 /* The executable page at linear: NULL when a fault was raised. */
 struct itlb_entry *soft_itlb(struct vcpu *v, u64 linear);
 /* What was translated of pages is looked up anew. */
@@ -756,8 +751,8 @@ extern const u8 soft_thunk_helper[],
 	soft_thunk_far_mem[], soft_thunk_far_host[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[], soft_thunk_ret_none[],
 	soft_thunk_rdtsc[];
-/* The fill routines, in the order of THUNK_SITE. */
-extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT];
+/* The fill routines, in the order of THUNK_SITE; those of the stack. */
+extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT + 2];
 /* In the order of THUNK_STRING: strings.S. */
 extern const u8 *const soft_string_thunks[STRING_THUNKS * MMU_COUNT];
 /* By enum mmu_index: the look into the jump cache's way 1. */

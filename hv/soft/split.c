@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stacks that lie in two pages. Each access to a program's stack has a site
- * (soft.h), for one page; where calls go back and forth over a page's end, every site
- * met is for the wrong one, and a program takes up to twice as long, or not, by chance
- * of where its stack begins. So fills of sites near the stack pointer are counted, and
- * a program that makes very many gets translations that ask the TLB for its stack
- * (MODE_SPLIT), which has room for both pages.
+ * Stacks that lie in two pages. A program's stack has a few sites, each for one page;
+ * where calls go back and forth over a page's end, every site met is for the wrong one,
+ * and a program takes up to twice as long, or not, by chance of where its stack begins.
+ * So fills of those sites are counted, and a program that makes very many gets
+ * translations that ask the TLB for its stack (MODE_SPLIT), which has room for both pages.
  */
 #include "soft.h"
 

@@ -67,6 +67,17 @@ static void tlb_clear(struct soft_cpu *c, int m, int way, u32 i)
 	soft_tlb_set(c, m, way, i, &none);
 }
 
+static struct site *stack_sites(struct soft_cpu *c)
+{
+	return (struct site *)((u8 *)soft_vcpu(c) + OFF_STACK_SITES);
+}
+
+static void stack_sites_drop(struct soft_cpu *c)
+{
+	for (u32 i = 0; i < STACK_SITES; i++)
+		stack_sites(c)[i] = (struct site){ .tag = SITE_EMPTY };
+}
+
 int soft_tlb_map(struct tlb *t)
 {
 	u64 *const array[] = { t->rtag, t->wtag, t->delta };
@@ -86,6 +97,7 @@ void soft_tlb_init(struct soft_cpu *c)
 			c->site[m][i].tag = SITE_EMPTY;
 		c->jc[m][0][0].rip = c->jc[m][1][0].rip = 1;
 	}
+	stack_sites_drop(c);
 }
 
 /* --- the sites ---------------------------------------------------------------- */
@@ -101,6 +113,8 @@ static void sites_drop(struct soft_cpu *c, int m, int half, bool write)
 	struct site *sites = c->site[m];
 	u32 kept = 0;
 
+	if (m == MMU_USER && !half)
+		stack_sites_drop(c);
 	for (u32 i = 0; i < c->site_count[m][half]; i++) {
 		u16 k = c->site_list[m][half][i];
 
@@ -127,6 +141,8 @@ static void sites_drop_page(struct soft_cpu *c, int m, u64 page)
 	u32 half = page >> 63, bit = page_bit(page);
 	struct site *sites = c->site[m];
 
+	if (m == MMU_USER && !half)
+		stack_sites_drop(c);
 	if (!(c->site_pages[m][half][bit / 64] >> (bit % 64) & 1))
 		return;
 	for (u32 i = 0; i < c->site_count[m][half]; i++) {
@@ -150,13 +166,12 @@ static void sites_list_anew(struct soft_cpu *c, int m, u32 half)
 }
 
 /* As the fill routines in entry.S do it. */
-static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delta)
+static void class_site_fill(struct soft_cpu *c, int m, s32 place, u64 linear, u64 delta)
 {
-	u32 k = (place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (u32)sizeof(struct site);
+	u32 k = ((u32)place - OFF_SITE - (u32)m * SITE_MODE_SIZE) / (u32)sizeof(struct site);
 	u32 half = linear >> 63, bit = page_bit(linear);
 	struct site *t = &c->site[m][k];
 
-	c->fills.sites++;
 	if ((t->tag ^ linear) >> 62) {	/* empty, or of the other half */
 		if (c->site_count[m][half] == SITE_LIST_MAX)
 			sites_list_anew(c, m, half);
@@ -169,6 +184,24 @@ static void site_fill(struct soft_cpu *c, int m, u32 place, u64 linear, u64 delt
 	else
 		return;
 	c->site_pages[m][half][bit / 64] |= BIT64(bit % 64);
+}
+
+/* Those of the stack hold what may be written to; accesses that share a check want the rest. */
+static void stack_site_fill(struct soft_cpu *c, s32 place, u64 linear, u64 delta, bool write)
+{
+	struct site *t = stack_sites(c) + (place - OFF_STACK_SITES) / (s32)sizeof(*t);
+
+	c->fills.stack++;
+	*t = (struct site){ write ? linear & PAGE_MASK : SITE_EMPTY, delta };
+}
+
+static void site_fill(struct soft_cpu *c, int m, s32 place, u64 linear, u64 delta, bool write)
+{
+	c->fills.sites++;
+	if (place < 0)
+		stack_site_fill(c, place, linear, delta, write);
+	else
+		class_site_fill(c, m, place, linear, delta);
 }
 
 /* --- the jump cache -------------------------------------------------------------- */
@@ -572,7 +605,7 @@ static bool dirty_already(const struct vcpu *v, const struct memslot *s, const s
 }
 
 /* The range of a group: it passes whole, with nothing left to note, or not at all. */
-static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+static void *group_miss(struct vcpu *v, u64 linear, u32 info, s32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -592,7 +625,7 @@ static void *group_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 	note_page_size(c, linear, x.page_shift);
 	tlb_fill(c, MODE_MMU(c->mode), linear, &x, host, write);
 	if (site)
-		site_fill(c, MODE_MMU(c->mode), site, linear, (u64)(uintptr_t)host - linear);
+		site_fill(c, MODE_MMU(c->mode), site, linear, (u64)(uintptr_t)host - linear, write);
 	return host;
 }
 
@@ -617,7 +650,7 @@ static void *crossing_read(struct vcpu *v, u64 linear, u32 size)
 	return c->bounce;
 }
 
-static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, s32 site)
 {
 	struct soft_cpu *c = soft_cpu(v);
 	bool write = info & MISS_WRITE, fast = false;
@@ -663,11 +696,11 @@ static void *tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
 		return odd(v);
 	tlb_fill(c, m, linear, &x, host, write && fast);
 	if (site && (!write || fast))
-		site_fill(c, m, site, linear, (u64)(uintptr_t)host - linear);
+		site_fill(c, m, site, linear, (u64)(uintptr_t)host - linear, write);
 	return host;
 }
 
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, s32 site)
 {
 	u64 start = soft_clock();
 	void *host = tlb_miss(v, linear, info, site);

@@ -199,7 +199,7 @@ void soft_fpu_load(struct vcpu *v)
 }
 
 /* Every access goes the long way. */
-void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, u32 site)
+void *soft_tlb_miss(struct vcpu *v, u64 linear, u32 info, s32 site)
 {
 	(void)linear;
 	(void)info;

@@ -133,6 +133,7 @@ struct xl {
 	struct xinsn *x;
 	struct x_group groups[MAX_GROUPS];
 	u32 ngroups;
+	u32 stack_sites, shares_near;	/* how many of those are taken */
 	struct x_ref ref;	/* what x_memory left, beside S0 */
 	s32 s0_holds;		/* where the distance is kept that is in S0, too; 0: none */
 	bool s0_kept;		/* by the present instruction */
@@ -195,8 +196,10 @@ static inline void e_modrm_state(struct xl *x, int reg, s32 disp)
 {
 	bool small = disp >= -128 && disp < 128;
 
-	e8(x, (small ? 0x44 : 0x84) | (reg & 7) << 3);
+	e8(x, (!disp ? 4 : small ? 0x44 : 0x84) | (reg & 7) << 3);
 	e8(x, 0x24);
+	if (!disp)
+		return;
 	if (small)
 		e8(x, (u8)disp);
 	else

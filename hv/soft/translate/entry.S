@@ -94,9 +94,9 @@ tlb_miss:
 	mov	SITE_AT(%rax), %ecx
 	mov	%rbp, %rsi
 	lea	8(%rsp), %rdi
-	sub	$8, %rsp
+	sub	$(8 + C_STACK), %rsp
 	call	soft_tlb_miss
-	add	$8, %rsp
+	add	$(8 + C_STACK), %rsp
 	mov	%rax, %r11
 	sub	%rbp, %r11
 	mov	%rax, %rbp
@@ -136,10 +136,28 @@ tlb_miss:
 	ja	8f
 	test	SITE_MASK(%rax), %cx
 	jnz	9f
-.if \class >= 4
+.if \class == 4 || \class == 5
 	cmp	$SITE_SEG_MAX, %ecx
 	ja	7f
 .endif
+.if \class >= SITE_CLASSES
+	movslq	SITE_AT(%rax), %rax
+	incq	8 + OFF_FILLS + FILLS_SITES(%rsp)
+	incq	8 + OFF_FILLS + FILLS_STACK(%rsp)
+	mov	%r11, 8 + 8(%rsp,%rax)	/* for accesses to come, which share the check */
+.if \class == FILL_STACK_READ
+	mov	%rbp, %rcx		/* other checks: it is to do for writing as well */
+	shr	$12, %ecx
+	mov	.Ltlb + TLB_WTAG(%rsp,%rcx,8), %rcx
+	xor	%rbp, %rcx
+	cmp	$0xfff, %rcx
+	movabs	$SITE_EMPTY, %rcx
+	ja	6f
+.endif
+	mov	%rbp, %rcx
+	and	$-4096, %rcx
+6:	mov	%rcx, 8(%rsp,%rax)
+.else
 	mov	SITE_AT(%rax), %eax
 	test	%eax, %eax
 	jz	7f			/* the TLB is all it has */
@@ -150,13 +168,6 @@ tlb_miss:
 	jnz	5f			/* it was empty, or of the other half */
 4:	incq	8 + OFF_FILLS + FILLS_SITES(%rsp)
 	mov	%rbp, %rcx
-.if \mode == 0 && \class < 2
-	sub	%r15, %rcx
-	add	$STACK_NEAR, %rcx
-	cmp	$(2 * STACK_NEAR), %rcx
-	adcq	$0, 8 + OFF_FILLS + FILLS_STACK(%rsp)
-	mov	%rbp, %rcx
-.endif
 .if \class < 2
 	and	$-4096, %rcx
 	mov	%rcx, (%rax)
@@ -174,6 +185,7 @@ tlb_miss:
 	and	$(SITE_PAGES - 1), %eax
 	or	%eax, %ecx
 	bts	%ecx, 8 + OFF_SITE_PAGES + 1024 * \mode(%rsp)
+.endif
 7:	mov	8 + OFF_SITE_SAVE(%rsp), %rax
 	mov	8 + OFF_SITE_SAVE + 8(%rsp), %rcx
 	add	%r11, %rbp
@@ -195,6 +207,7 @@ tlb_miss:
 	incq	8 + OFF_FILLS + FILLS_VICTIMS(%rsp)
 	jmp	2b
 
+.if \class < SITE_CLASSES
 5:	/* It joins the list of its half. */
 	mov	%rbp, %rcx
 	shr	$63, %rcx
@@ -214,6 +227,7 @@ tlb_miss:
 
 6:	pop	%rdx			/* the list is full: C makes room */
 	jmp	9f
+.endif
 8:	testb	$SITE_GROUP_BIT, SITE_INFO + 1(%rax)
 	jz	9f
 	incq	8 + OFF_FILLS + FILLS_GROUPS(%rsp)
@@ -232,6 +246,8 @@ tlb_miss:
 	site_fill \m, \k
 .endr
 .endr
+	site_fill 0, 6		/* FILL_STACK_READ and _WRITE, for programs */
+	site_fill 0, 7
 
 table soft_site_thunks
 .irp	m, 0, 1, 2
@@ -239,6 +255,7 @@ table soft_site_thunks
 	.quad	.Lfill_\m\()_\k
 .endr
 .endr
+	.quad	.Lfill_0_6, .Lfill_0_7		/* FILL_STACK_* */
 	.text
 
 /* Called with RBP = struct helper_call *; flags are saved. */
@@ -246,9 +263,9 @@ func soft_thunk_helper
 	save_guest 8
 	lea	8(%rsp), %rdi
 	mov	%rbp, %rsi
-	sub	$8, %rsp
+	sub	$(8 + C_STACK), %rsp
 	call	soft_helper
-	add	$8, %rsp
+	add	$(8 + C_STACK), %rsp
 	test	%rax, %rax
 	jnz	1f
 	load_guest 8
@@ -294,9 +311,9 @@ func soft_thunk_far_mem
 	mov	(%rsp), %rax
 	mov	(%rax), %rsi
 	lea	8(%rsp), %rdi
-	sub	$8, %rsp
+	sub	$(8 + C_STACK), %rsp
 	call	soft_far_jump
-	add	$8, %rsp
+	add	$(8 + C_STACK), %rsp
 	test	%rax, %rax
 	jnz	go_to_code
 	add	$8, %rsp
@@ -311,9 +328,9 @@ func soft_thunk_jc_miss
 	save_guest 8
 	mov	%rbp, 8 + OFF_RIP(%rsp)
 	lea	8(%rsp), %rdi
-	sub	$8, %rsp
+	sub	$(8 + C_STACK), %rsp
 	call	soft_indirect_jump
-	add	$8, %rsp
+	add	$(8 + C_STACK), %rsp
 	test	%rax, %rax
 	jnz	go_to_code
 	pop	%rax

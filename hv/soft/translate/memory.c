@@ -3,8 +3,8 @@
  * Guest memory from translated code: the address, the segment, the check and
  * what lies behind it when it fails.
  *
- * The check asks the instruction's site (soft.h). It xors the address with the
- * site's tag: what remains is the offset in the page when they match and
+ * The check asks the TLB, or the instruction's site (soft.h), or one of those of the stack.
+ * It xors the address with the tag there: what remains is the offset in the page when they match and
  * something larger when not, so one comparison (or, for operands that must be
  * aligned, one TEST) covers the page, its end and alignment. With a base
  * register and a small displacement it is the base that is compared, and the
@@ -158,15 +158,32 @@ static s32 site_new(struct xl *x, enum site_class class)
 {
 	u32 i = x->s->next_site[class]++ % SITES;
 
+	if (i % SITES_A_PAGE < SITES_APART)
+		i += SITES_A_PAGE / 2;
 	return OFF_SITE + MODE_MMU(x->mode) * SITE_MODE_SIZE +
 	       (s32)sizeof(struct site) * (s32)(class * SITES + i);
+}
+
+/*
+ * One of the few that all blocks share for the stack, which most of the time is in the
+ * page of its last access; another for each check of a block, as what that finds is
+ * used for later accesses.
+ */
+static s32 stack_site(struct xl *x, enum site_class class)
+{
+	if (x->stack_sites == STACK_SITES)
+		return site_new(x, class);
+	return OFF_STACK_SITES + (s32)sizeof(struct site) * (s32)x->stack_sites++;
 }
 
 static struct cold *cold_site(struct xl *x, const struct xinsn *xi, enum site_class class, s32 site)
 {
 	struct cold *c = cold_new(x, COLD_SITE);
 
-	c->to = THUNK_SITE + MODE_MMU(x->mode) * SITE_CLASSES + class;
+	if (site < 0)
+		c->to = THUNK_STACK_SITE + (class & 1);
+	else
+		c->to = THUNK_SITE + MODE_MMU(x->mode) * SITE_CLASSES + class;
 	c->site = (u32)site;
 	c->gpa32 = x->gpa32 + xi->off;
 	return c;
@@ -237,6 +254,20 @@ static void e_tlb_compare(struct xl *x, int reg, s32 tag)
 	}
 }
 
+/* What a check compares an address with. */
+enum check_by { BY_TLB, BY_SITE, BY_STACK_SITE };
+
+/*
+ * Is its page the one of last time? Those of the kernel's stacks change with the task, and some
+ * programs go to and fro between two.
+ */
+static enum check_by checked_by(const struct xl *x, const struct xinsn *xi, bool stack)
+{
+	if (stack && MODE_MMU(x->mode) == MMU_USER && !(x->mode & MODE_SPLIT))
+		return BY_STACK_SITE;
+	return xi->steady ? BY_SITE : BY_TLB;
+}
+
 /*
  * Compares [reg + disp] (reg alone when it must be aligned) with what the site
  * knows, or the TLB: span bytes are in its page. A site is asked where the
@@ -244,10 +275,10 @@ static void e_tlb_compare(struct xl *x, int reg, s32 tag)
  * be it reg or not.
  */
 static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 disp, u32 span,
-			    bool write, u32 align, bool same)
+			    bool write, u32 align, enum check_by by)
 {
 	enum site_class class = write ? SITE_WRITE : SITE_READ;
-	struct found f = { .tlb = !same || soft_switch.no_sites };
+	struct found f = { .tlb = by == BY_TLB || soft_switch.no_sites };
 	s32 at, tag = 0;
 	u8 cc;
 
@@ -259,7 +290,7 @@ static struct found compare(struct xl *x, const struct xinsn *xi, int reg, s32 d
 		f.at = at + TLB_DELTA;
 		at = 0;
 	} else {
-		at = site_new(x, class);
+		at = by == BY_STACK_SITE ? stack_site(x, class) : site_new(x, class);
 		e_load(x, S1, at);
 		e_op_rr(x, true, 0x31, reg, S1);			/* xor */
 		cc = e_in_page(x, S1, disp, span, align);
@@ -287,7 +318,7 @@ struct parts {
  * that takes one instruction less behind the TLB, and x->ref says the rest.
  */
 static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool write, u32 align,
-			  bool stack, bool same, const struct parts *parts)
+			  bool stack, enum check_by by, const struct parts *parts)
 {
 	bool ac = (x->mode & MODE_ALIGN) && align == 1 && size <= 64 && !(size & (size - 1));
 	struct found f;
@@ -298,7 +329,7 @@ static void check_address(struct xl *x, const struct xinsn *xi, u32 size, bool w
 		e8(x, 0x40), e8(x, 0xf6), e8(x, 0xc5), e8(x, 7);	/* test bpl, 7 */
 		x_exit_if(x, xi, CC_NE, SOFT_ODD);
 	}
-	f = compare(x, xi, S0, 0, size, write, align, same);
+	f = compare(x, xi, S0, 0, size, write, align, by);
 	f.cold->info = miss_info(xi, size, write, align, ac, stack);
 	if (f.tlb && parts) {
 		f.cold->delta = true;
@@ -339,16 +370,6 @@ static void check_const(struct xl *x, const struct xinsn *xi, enum site_class cl
 	x->ref = (struct x_ref){ .index = -1 };
 }
 
-/*
- * Is its page the one of last time? Stacks of the kernel change with the task, and some
- * programs go to and fro between two.
- */
-static bool same_page(const struct xl *x, const struct xinsn *xi, bool stack)
-{
-	return xi->steady ||
-	       (stack && MODE_MMU(x->mode) == MMU_USER && !(x->mode & MODE_SPLIT));
-}
-
 /* 64-bit mode, [base + disp] without a segment base: S0 and x->ref = its place. */
 static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size,
 			bool write, u32 align, bool stack)
@@ -360,10 +381,10 @@ static void check_based(struct xl *x, const struct xinsn *xi, int base, s32 disp
 
 		e_lea_full(x, true, S0, base, -1, 1, disp);
 		check_address(x, xi, size, write, align, stack,
-			      same_page(x, xi, base == H_R15), base == S0 ? NULL : &parts);
+			      checked_by(x, xi, base == H_R15), base == S0 ? NULL : &parts);
 		return;
 	}
-	f = compare(x, xi, base, disp, size, write, 1, same_page(x, xi, base == H_R15));
+	f = compare(x, xi, base, disp, size, write, 1, checked_by(x, xi, base == H_R15));
 	f.cold->info = miss_info(xi, size, write, 1, false, stack);
 	f.cold->delta = true;
 	e_op_found(x, 0x8b, &f);
@@ -376,9 +397,19 @@ static u32 group_info(const struct x_group *g)
 	return (u32)(g->hi - g->lo) | MISS_GROUP | (g->write ? MISS_WRITE : 0);
 }
 
+/* S0, for the accesses to come. */
+static void keep_found(struct xl *x, struct x_group *g)
+{
+	if (g->fleeting)
+		return;
+	if (x->shares_near < SHARE_NEAR)
+		g->site = OFF_SHARE_NEAR + 8 * (s32)x->shares_near++;
+	e_store(x, S0, g->site);
+}
+
 void x_group_check(struct xl *x, const struct xinsn *xi, struct x_group *g, int base, s32 disp)
 {
-	bool same = same_page(x, &x->x[g->first], base == H_R15);
+	enum check_by by = checked_by(x, &x->x[g->first], base == H_R15);
 	struct found f;
 
 	if (disp < 0 || disp > MAX_DISP) {
@@ -386,29 +417,28 @@ void x_group_check(struct xl *x, const struct xinsn *xi, struct x_group *g, int 
 		base = S0;
 		disp = 0;
 	}
-	f = compare(x, xi, base, disp, (u32)(g->hi - g->lo), g->write, 1, same);
+	f = compare(x, xi, base, disp, (u32)(g->hi - g->lo), g->write, 1, by);
 	f.cold->info = group_info(g);
 	f.cold->delta = true;
 	e_op_found(x, 0x8b, &f);
 	f.cold->back = x->p;
 	if (!f.tlb)
 		g->site = f.at;
-	else if (!g->fleeting)
-		e_store(x, S0, g->site);
+	else
+		keep_found(x, g);
 }
 
 void x_group_address(struct xl *x, const struct xinsn *xi, struct x_group *g)
 {
 	struct found f = compare(x, xi, S0, 0, (u32)(g->hi - g->lo), g->write, 1,
-				 same_page(x, &x->x[g->first], false));
+				 checked_by(x, &x->x[g->first], false));
 
 	f.cold->info = group_info(g);
 	if (f.tlb)
 		e_s0_entry(x, 0x33, f.tag);	/* the address again */
 	e_op_found(x, 0x03, &f);
 	f.cold->back = x->p;
-	if (!g->fleeting)
-		e_store(x, S0, g->site);
+	keep_found(x, g);
 }
 
 void x_group_const(struct xl *x, const struct xinsn *xi, struct x_group *g)
@@ -534,7 +564,7 @@ void x_memory_ref(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperan
 			    miss_info(xi, size, write, align, false, seg == SEG_SS), &site);
 	else
 		check_address(x, xi, size, write, align, seg == SEG_SS,
-			      same_page(x, xi, op->mem.base == ZYDIS_REGISTER_RSP),
+			      checked_by(x, xi, op->mem.base == ZYDIS_REGISTER_RSP),
 			      parts_of(x, xi, op, &parts) ? &parts : NULL);
 }
 
@@ -578,7 +608,7 @@ void x_check(struct xl *x, const struct xinsn *xi, const ZydisDecodedOperand *op
 	int seg = segment_of(op);
 
 	segment(x, xi, seg, size, write);
-	check_address(x, xi, size, write, 1, seg == SEG_SS, false, NULL);
+	check_address(x, xi, size, write, 1, seg == SEG_SS, BY_TLB, NULL);
 }
 
 void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32 size, bool write)
@@ -593,7 +623,7 @@ void x_stack_check(struct xl *x, const struct xinsn *xi, int base, s32 disp, u32
 	} else {
 		e_lea_full(x, false, S0, base, -1, 1, disp);
 		segment(x, xi, SEG_SS, size, write);
-		check_address(x, xi, size, write, 1, true, same_page(x, xi, true), NULL);
+		check_address(x, xi, size, write, 1, true, checked_by(x, xi, true), NULL);
 	}
 }
 

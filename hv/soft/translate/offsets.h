@@ -6,6 +6,16 @@
 #ifndef HV_SOFT_OFFSETS_H
 #define HV_SOFT_OFFSETS_H
 
+/*
+ * Below struct vcpu: what the stacks of programs are checked by, and the first places for
+ * what checks for several accesses find, all within a short displacement. Calls from
+ * translated code push their addresses above that; C's stack begins below.
+ */
+#define C_STACK 128
+#define OFF_STACK_SITES -128
+#define STACK_SITES 4
+#define OFF_SHARE_NEAR -64
+#define SHARE_NEAR 4
 #define OFF_DELTA 0
 #define OFF_REQUEST 8
 #define OFF_ARITH 12
@@ -30,9 +40,9 @@
 /* struct soft_cpu and what stands at its beginning: the TLBs, the sites. */
 #define SOFT_CPU_OFFSET 0x4000
 /*
- * The entry of an address has the number that its bits 12 to 31 are, which is a move
- * and a shift of its lower half. Memory there is for 2^TLB_BITS entries: it is mapped
- * again and again behind itself, TLB_VIEWS times.
+ * The number of an address's entry is its bits 12 to 31: a move and a shift of its lower
+ * half. There is memory for 2^TLB_BITS entries, which is mapped TLB_VIEWS times, each time
+ * behind the last; so no more of it is touched, wherever a guest's programs are.
  */
 #define TLB_BITS 19
 #define TLB_VIEWS (1 << (20 - TLB_BITS))
@@ -44,8 +54,21 @@
 #define VICTIM_BITS 12
 #define VICTIM_MODE_SIZE (32 << VICTIM_BITS)
 #define SITES 4096
+/*
+ * The host's CPU takes a load for one of what has just been stored where the low 12 bits of
+ * the address are the same, and loses time. No site is where struct vcpu has what translated
+ * code stores.
+ */
+#define SITES_A_PAGE 256
+#define SITES_APART 48
 #define SITE_CLASSES 6
 #define SITE_MODE_SIZE (16 * SITES * SITE_CLASSES)
+/*
+ * The tag of a site that holds nothing: no canonical address is in this page. A delta of 0
+ * with it makes the host's #GP or #SS what is the guest's #GP anyway. Its upper two bits
+ * differ from both halves of the address space.
+ */
+#define SITE_EMPTY 0x9e3779b97f4a7000
 #define SITE_LIST_MAX (SITES * SITE_CLASSES)
 #define OFF_TLB SOFT_CPU_OFFSET
 #define OFF_VICTIM (OFF_TLB + TLB_MODES * TLB_MODE_SIZE)
@@ -59,7 +82,6 @@
 #define FILLS_VICTIMS 8
 #define FILLS_GROUPS 16
 #define FILLS_STACK 24
-#define STACK_NEAR 4096		/* bytes from the stack pointer */
 #define OFF_JC (OFF_FILLS + 40)	/* no entry is in two lines of the host's cache */
 #define JC_BITS 15
 #define JC_WAY_SIZE (16 << JC_BITS)
@@ -76,9 +98,13 @@
 #define RET_MODE_SIZE (RET_CODE + 8 * RET_ENTRIES)
 #define JC_SHIFT (32 - JC_BITS - 4)
 
+/* Fill routines beside those of the classes. */
+#define FILL_STACK_READ SITE_CLASSES
+#define FILL_STACK_WRITE (SITE_CLASSES + 1)
+
 /* What stands before the call of a fill routine, by distance from its end. */
 #define SITE_CALL 8		/* bytes between: they compute the address */
-#define SITE_AT -29		/* u32: the site's place */
+#define SITE_AT -29		/* s32: the site's place */
 #define SITE_INFO -25		/* u32: MISS_* */
 #define SITE_GPA32 -21		/* u32: of the instruction */
 #define SITE_BOUND -17		/* u16: last offset in the page */

@@ -424,7 +424,7 @@ struct block *soft_translate(struct vcpu *v, u64 gpa, const u8 *host, u64 gpa2, 
 	x->mode = mode;
 	x->gpa = gpa;
 	x->gpa32 = (s32)gpa;
-	x->n = x->ncold = 0;
+	x->n = x->ncold = x->stack_sites = x->shares_near = 0;
 	x->full = false;
 	x->x = s->insn_scratch;
 	if (copy_code(buf, host, off, host2, &x->avail)) {
