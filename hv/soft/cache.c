@@ -341,7 +341,7 @@ void soft_regions_forget(struct vcpu *v, u32 regions)
 	if (!regions)
 		return;
 	for (int m = 0; m < MMU_COUNT; m++)
-		*soft_ret_top(v, m) = 0;
+		soft_ret_cut(v, m, 0);
 	soft_jc_forget(c, s, regions);
 	soft_far_forget(c, s, regions);
 	soft_spaces_forget(c, s, regions);

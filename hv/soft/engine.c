@@ -58,7 +58,7 @@ _Static_assert(OFF_JC % sizeof(struct jc_entry) == 0, "lines");
 ASSERT_CPU(far, OFF_FAR);
 ASSERT_CPU(ret, OFF_RET);
 _Static_assert(offsetof(struct ret_stack, guard) == RET_GUARD, "ret");
-_Static_assert(offsetof(struct ret_stack, code) == RET_CODE, "ret");
+_Static_assert(RET_GUARD % PAGE_SIZE == 0, "guard");
 _Static_assert(sizeof(struct ret_stack) == RET_MODE_SIZE, "ret");
 _Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
 _Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");
@@ -741,7 +741,8 @@ static struct vcpu *soft_vcpu_alloc(struct vm *vm)
 	for (int m = 0; m < MMU_COUNT; m++) {
 		struct ret_stack *r = &soft_cpu(v)->ret[m];
 
-		r->code[0] = (u64)(uintptr_t)soft_thunk_ret_none;
+		r->entry[0].code = (u64)(uintptr_t)soft_thunk_ret_none;
+		soft_ret_cut(v, m, 0);
 		if (host_forbid(r->guard, sizeof(r->guard)) < 0 ||
 		    soft_tlb_map(&soft_cpu(v)->tlb[m]) < 0) {
 			host_unmap(mem, VCPU_MEMORY);

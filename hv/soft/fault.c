@@ -63,8 +63,8 @@ static bool ret_stack_full(struct vcpu *v, struct host_fault *f)
 
 		if (f->addr - (u64)(uintptr_t)r->guard >= sizeof(r->guard))
 			continue;
-		*soft_ret_top(v, m) = 1;
-		*f->gpr[REG_RBP] = 1;
+		soft_ret_cut(v, m, 1);
+		*f->gpr[REG_RBP] = *soft_ret_top(v, m);
 		return true;
 	}
 	return false;

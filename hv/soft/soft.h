@@ -89,10 +89,13 @@ static inline u32 jc_index(int way, u64 rip)
  * The calls under way: where each is to return to, and the code there. Entry 0
  * is none; what lies above soft_ret_top() is never read. See translate/returns.c.
  */
+struct ret_entry {
+	u64 rip, code;
+};
 struct ret_stack {
-	u64 rip[RET_ENTRIES];
+	u8 apart[RET_APART];
+	struct ret_entry entry[RET_ENTRIES];
 	u8 guard[PAGE_SIZE];
-	u64 code[RET_ENTRIES];
 };
 
 #define JC_PAGES 32768u
@@ -444,10 +447,16 @@ static inline struct vcpu *soft_vcpu(struct soft_cpu *c)
 	return (struct vcpu *)((u8 *)c - SOFT_CPU_OFFSET);
 }
 
-/* Where the number of the last entry of ret[m] is. */
+/* Where the place of the last entry of ret[m] is, in bytes from v. */
 static inline u32 *soft_ret_top(struct vcpu *v, int m)
 {
 	return m < 2 ? &v->ret_top[m] : &v->ret_top_last;
+}
+
+/* Its last entry is number i. */
+static inline void soft_ret_cut(struct vcpu *v, int m, u32 i)
+{
+	*soft_ret_top(v, m) = (u32)(RET_BOTTOM + m * RET_MODE_SIZE) + i * (u32)sizeof(struct ret_entry);
 }
 
 /* The code of rip in the present mode that the jump cache knows, 0: it does not. */

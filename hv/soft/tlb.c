@@ -210,7 +210,7 @@ void soft_jc_flush(struct soft_cpu *c, int m)
 {
 	c->stats.jc_flushes += c->jc_filled[m][0] != 0;
 	soft_far_flush(c, m);
-	*soft_ret_top(soft_vcpu(c), m) = 0;
+	soft_ret_cut(soft_vcpu(c), m, 0);
 	for (int way = 0; way < 2; way++) {
 		for (u32 i = 0; i < c->jc_filled[m][way]; i++) {
 			u32 k = c->jc_list[m][way][i];
@@ -344,7 +344,7 @@ static void flush(struct vcpu *v, bool keep_global)
 		c->high_local[m] &= keep_global;
 		if (!keep_global || c->jc_local[m])
 			soft_jc_flush(c, m);
-		*soft_ret_top(v, m) = 0;	/* calls from pages that are not in it: STAC */
+		soft_ret_cut(v, m, 0);	/* calls from pages that are not in it: STAC */
 	}
 	itlb_flush(c, keep_global);
 	if (!keep_global) {
@@ -432,7 +432,7 @@ void soft_flush_tlb_page(struct vcpu *v, u64 linear)
 				tlb_clear(c, m, way, i);
 		}
 		sites_drop_page(c, m, linear & PAGE_MASK);
-		*soft_ret_top(v, m) = 0;	/* as in flush() */
+		soft_ret_cut(v, m, 0);	/* as in flush() */
 		if (jc_knows_page(c, m, linear)) {
 			soft_jc_flush(c, m);
 			c->refetch = true;

@@ -33,7 +33,7 @@ CODE64(recursion,
 
 static void test_deep(void **state)
 {
-	static const uint64_t depth[] = { 1, 2, 4094, 4095, 4096, 4097, 4098, 8192, 20000, 100000,
+	static const uint64_t depth[] = { 1, 2, 4046, 4047, 4048, 4049, 4050, 8192, 20000, 100000,
 					  3 };
 
 	(void)state;

@@ -370,7 +370,8 @@ func soft_thunk_jc_miss
 	.p2align 4
 .Lret_\mode:
 	mov	.Ltop(%rsp), %r11d
-	sub	$1, %r11d
+	sub	$16, %r11d
+	cmp	$(RET_BOTTOM + RET_MODE_SIZE * \mode), %r11d
 	jb	1f
 	mov	%r11d, .Ltop(%rsp)
 1:	imul	$JC_HASH0, %ebp, %r11d
@@ -389,8 +390,9 @@ func soft_thunk_jc_miss
 
 /* A return to address 0 met the bottom of a stack and went below it: a look-up like any other. */
 func soft_thunk_ret_none
-	movq	$0, OFF_RET_TOP(%rsp)
-	movl	$0, OFF_RET_TOP_LAST(%rsp)
+	movl	$RET_BOTTOM, OFF_RET_TOP(%rsp)
+	movl	$(RET_BOTTOM + RET_MODE_SIZE), OFF_RET_TOP + 4(%rsp)
+	movl	$(RET_BOTTOM + 2 * RET_MODE_SIZE), OFF_RET_TOP_LAST(%rsp)
 	call	soft_thunk_jc_miss
 	.long	0, 0
 

@@ -92,10 +92,11 @@
 #define OFF_FAR (OFF_JC + TLB_MODES * JC_MODE_SIZE)
 #define FAR_SLOTS (512 << 10)
 #define OFF_RET ((OFF_FAR + 8 * FAR_SLOTS + 4095) & ~4095)
-#define RET_ENTRIES 4096
-#define RET_GUARD (8 * RET_ENTRIES)	/* a page without memory, behind the addresses */
-#define RET_CODE (RET_GUARD + 4096)
-#define RET_MODE_SIZE (RET_CODE + 8 * RET_ENTRIES)
+#define RET_APART 0x300		/* as SITES_APART: entries begin behind that */
+#define RET_ENTRIES ((65536 - RET_APART) / 16)
+#define RET_GUARD 65536		/* a page without memory, behind the entries */
+#define RET_MODE_SIZE (RET_GUARD + 4096)
+#define RET_BOTTOM (OFF_RET + RET_APART)	/* of mode 0: the place of the entry that is none */
 #define JC_SHIFT (32 - JC_BITS - 4)
 
 /* Fill routines beside those of the classes. */

@@ -4,19 +4,19 @@
  * (struct ret_stack), not by the jump cache, which could not hold those of a
  * large program, and which a new process fills anew:
  *
- *		ret_stack.rip[++top] = return address
- *		ret_stack.code[top] = 1f
+ *		(++top)->rip = return address
+ *		top->code = 1f
  *		jmp	code of what is called
  *	1:	code_delta = return address - its gpa32
  *		code behind the call, of the same block or by a jump
  *
- *		cmp	popped address, ret_stack.rip[top]
+ *		cmp	popped address, top->rip
  *		jne	look it up in the jump cache; top--
- *		jmp	ret_stack.code[top--]
+ *		jmp	(top--)->code
  *
  * The stack is emptied where the jump cache is, and by every flush of the TLB: code
  * behind STAC and CLAC that stay in line (system.c) calls from pages that the jump
- * cache of their access mode was not asked for. Behind its addresses lies a page
+ * cache of their access mode was not asked for. Behind its entries lies a page
  * without memory; who calls too deep meets it and starts at the bottom (fault.c).
  * What calls never return from is taken off by returns that miss. Nothing is polled
  * on the way, as no loop consists of returns alone.
@@ -51,19 +51,18 @@ static bool wanted(const struct xl *x)
 	       !soft_switch.no_returns;
 }
 
-/* opcode reg, [RSP + 8 * index + disp] */
-static void e_listed(struct xl *x, bool w, u8 opcode, int reg, int index, s32 disp)
-{
-	e_rex(x, w, reg, index, 0);
-	e8(x, opcode);
-	e8(x, 0x84 | (reg & 7) << 3);
-	e8(x, 0xc4 | (index & 7) << 3);
-	e32(x, (u32)disp);
-}
+#define ENTRY ((s32)sizeof(struct ret_entry))
+#define CODE ((s32)offsetof(struct ret_entry, code))
 
-static s32 stack_of(const struct xl *x)
+/* opcode reg, [RSP + place + disp] */
+static void e_at(struct xl *x, bool w, u8 opcode, int reg, int place, s32 disp)
 {
-	return OFF_RET + MODE_MMU(x->mode) * RET_MODE_SIZE;
+	e_rex(x, w, reg, place, 0);
+	e8(x, opcode);
+	e8(x, (disp ? 0x44 : 4) | (reg & 7) << 3);
+	e8(x, 0x04 | (place & 7) << 3);
+	if (disp)
+		e8(x, (u8)disp);
 }
 
 static s32 top_of(const struct xl *x)
@@ -94,12 +93,12 @@ u8 *x_call_noted(struct xl *x, const struct xinsn *xi)
 	if (!comes_back(x, xi))
 		return NULL;
 	e_op_state(x, false, 0x8b, S0, top_of(x));
-	e_lea(x, false, S0, S0, 1);
+	e_lea(x, false, S0, S0, ENTRY);
 	e_op_state(x, false, 0x89, S0, top_of(x));
-	e_listed(x, true, 0x89, S1, S0, stack_of(x));
+	e_at(x, true, 0x89, S1, S0, 0);
 	e8(x, 0x4c), e8(x, 0x8d), e8(x, 0x1d), e32(x, 0);	/* lea r11, [rip + x] */
 	code = x->p - 4;
-	e_listed(x, true, 0x89, S1, S0, stack_of(x) + RET_CODE);
+	e_at(x, true, 0x89, S1, S0, CODE);
 	return code;
 }
 
@@ -124,10 +123,10 @@ bool x_return(struct xl *x, const struct xinsn *xi, s32 rsp_added)
 	if (!wanted(x) || !is_return(x, xi))
 		return false;
 	e_op_state(x, false, 0x8b, S1, top_of(x));
-	e_listed(x, true, 0x3b, S0, S1, stack_of(x));
+	e_at(x, true, 0x3b, S0, S1, 0);
 	x_ret_miss(x, xi, e_jcc(x, CC_NE), rsp_added);
-	e_lea(x, true, S1, S1, -1);
+	e_lea(x, true, S1, S1, -ENTRY);
 	e_op_state(x, false, 0x89, S1, top_of(x));
-	e_listed(x, false, 0xff, 4, S1, stack_of(x) + RET_CODE + 8);	/* jmp */
+	e_at(x, false, 0xff, 4, S1, ENTRY + CODE);	/* jmp */
 	return true;
 }
