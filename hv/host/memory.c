@@ -41,8 +41,8 @@ int host_forbid(void *p, size_t size)
 
 int host_repeat(void *p, size_t size, u32 views)
 {
-	long r = SYS6(SYS_mmap, p, size, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	long r = host_mmap((u64)p, size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
 	for (u32 i = 1; i < views && !host_syscall_failed(r); i++)
 		r = host_map_alias((u64)p + i * size, p, size, PROT_READ | PROT_WRITE);

@@ -376,7 +376,7 @@ static void pads(struct soft_vm *s)
 		pad(s, THUNK_JC_WAY1 + m, soft_jc_thunks[m]);
 	for (int m = 0; m < MMU_COUNT; m++)
 		pad(s, THUNK_RET_MISS + m, soft_ret_thunks[m]);
-	for (int i = 0; i < SITE_CLASSES * MMU_COUNT + 2; i++)
+	for (int i = 0; i < SITE_CLASSES * MMU_COUNT + STACK_FILLS; i++)
 		pad(s, THUNK_SITE + i, soft_site_thunks[i]);
 	for (int i = 0; i < STRING_THUNKS * MMU_COUNT; i++)
 		pad(s, THUNK_STRING + i, soft_string_thunks[i]);

@@ -59,6 +59,8 @@ ASSERT_CPU(far, OFF_FAR);
 ASSERT_CPU(ret, OFF_RET);
 _Static_assert(offsetof(struct ret_stack, guard) == RET_GUARD, "ret");
 _Static_assert(RET_GUARD % PAGE_SIZE == 0, "guard");
+_Static_assert(OFF_STACK_SITES + STACK_SITES * sizeof(struct site) == (size_t)OFF_SHARE_NEAR &&
+	       OFF_SHARE_NEAR + 8 * SHARE_NEAR <= -32 && OFF_STACK_SITES >= -C_STACK, "below");
 _Static_assert(sizeof(struct ret_stack) == RET_MODE_SIZE, "ret");
 _Static_assert(sizeof(struct vcpu) <= SOFT_CPU_OFFSET, "vcpu");
 _Static_assert(sizeof(struct tlb_entry) == 32 && sizeof(struct site) == 16, "site");

@@ -412,7 +412,7 @@ enum thunk {
 	THUNK_SITE = THUNK_RET_MISS + MMU_COUNT,
 	THUNK_STACK_SITE = THUNK_SITE + SITE_CLASSES * MMU_COUNT,	/* + 1 for writing */
 	/* + STRING_THUNKS * enum mmu_index + 3 for STOS + 0, 1, 2 for elements of 1, 4, 8 bytes */
-	THUNK_STRING = THUNK_STACK_SITE + 2,
+	THUNK_STRING = THUNK_STACK_SITE + STACK_FILLS,
 	THUNK_COUNT = THUNK_STRING + STRING_THUNKS * MMU_COUNT,
 };
 
@@ -456,7 +456,8 @@ static inline u32 *soft_ret_top(struct vcpu *v, int m)
 /* Its last entry is number i. */
 static inline void soft_ret_cut(struct vcpu *v, int m, u32 i)
 {
-	*soft_ret_top(v, m) = (u32)(RET_BOTTOM + m * RET_MODE_SIZE) + i * (u32)sizeof(struct ret_entry);
+	*soft_ret_top(v, m) = (u32)(RET_BOTTOM + m * RET_MODE_SIZE) +
+			      i * (u32)sizeof(struct ret_entry);
 }
 
 /* The code of rip in the present mode that the jump cache knows, 0: it does not. */
@@ -761,7 +762,7 @@ extern const u8 soft_thunk_helper[],
 	soft_thunk_exit_mem[], soft_thunk_exit_host[], soft_thunk_fault[], soft_thunk_ret_none[],
 	soft_thunk_rdtsc[];
 /* The fill routines, in the order of THUNK_SITE; those of the stack. */
-extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT + 2];
+extern const u8 *const soft_site_thunks[SITE_CLASSES * MMU_COUNT + STACK_FILLS];
 /* In the order of THUNK_STRING: strings.S. */
 extern const u8 *const soft_string_thunks[STRING_THUNKS * MMU_COUNT];
 /* By enum mmu_index: the look into the jump cache's way 1. */

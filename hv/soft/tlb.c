@@ -83,7 +83,7 @@ int soft_tlb_map(struct tlb *t)
 	u64 *const array[] = { t->rtag, t->wtag, t->delta };
 	int e = 0;
 
-	for (u32 i = 0; i < ARRAY_SIZE(array) && !e && TLB_VIEWS > 1; i++)
+	for (u32 i = 0; i < ARRAY_SIZE(array) && !e; i++)
 		e = host_repeat(array[i], sizeof(u64) * TLB_ENTRIES, TLB_VIEWS);
 	return e;
 }
@@ -113,8 +113,6 @@ static void sites_drop(struct soft_cpu *c, int m, int half, bool write)
 	struct site *sites = c->site[m];
 	u32 kept = 0;
 
-	if (m == MMU_USER && !half)
-		stack_sites_drop(c);
 	for (u32 i = 0; i < c->site_count[m][half]; i++) {
 		u16 k = c->site_list[m][half][i];
 
@@ -128,6 +126,8 @@ static void sites_drop(struct soft_cpu *c, int m, int half, bool write)
 
 static void sites_flush(struct soft_cpu *c, int m, bool keep_global)
 {
+	if (m == MMU_USER)
+		stack_sites_drop(c);
 	for (int half = 0; half < 2; half++) {
 		if (half && keep_global && !c->high_local[m])
 			continue;
@@ -141,7 +141,7 @@ static void sites_drop_page(struct soft_cpu *c, int m, u64 page)
 	u32 half = page >> 63, bit = page_bit(page);
 	struct site *sites = c->site[m];
 
-	if (m == MMU_USER && !half)
+	if (m == MMU_USER)
 		stack_sites_drop(c);
 	if (!(c->site_pages[m][half][bit / 64] >> (bit % 64) & 1))
 		return;
@@ -463,6 +463,7 @@ void soft_tlb_drop_writes(struct vcpu *v, u64 gpa)
 
 	soft_spaces_drop(c);
 	gpa &= PAGE_MASK;
+	stack_sites_drop(c);
 	for (int m = 0; m < MMU_COUNT; m++) {
 		sites_drop(c, m, 0, true);
 		sites_drop(c, m, 1, true);

@@ -390,6 +390,45 @@ static void test_read_stack(void **state)
 	}
 }
 
+/*
+ * A program's stack in the upper half, whose page becomes another: INVLPG, by a handler,
+ * makes that known. R9 and RBX: what was there before and after.
+ */
+CODE64(high_stack,
+	"1: push	%rax\n\t"
+	"pop	%rax\n\t"
+	"mov	(%rsp), %r9\n\t"
+	"mov	%rsi, (%rdx)\n\t"
+	"mov	%rsp, %rdi\n\t"
+	"int	$0x81\n\t"
+	"mov	(%rsp), %rbx\n\t"
+	END_TEXT);
+CODE64(invlpg, "invlpg	(%rdi)\n\tiretq\n\t");
+
+static void test_high_stack(void **state)
+{
+	const uint64_t half = 0xffff800000000000, at = DATA + 0x800;
+
+	(void)state;
+	if (variant->access != ACCESS_USER)
+		skip();
+	PUT(CODE64_AT, high_stack);
+	PUT(HANDLERS + 16 * 0x81, invlpg);
+	put64(TABLES + 8 * 256, (TABLES + 0x1000) | PTE_BASE | PTE_U);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t rsp = i & 1 ? half + at : at;
+		struct kvm_regs r = { .rsp = rsp, .rdx = pte_of(TABLES, DATA),
+				      .rsi = OTHER | PTE_BASE | PTE_U };
+
+		map_data();
+		put64(OTHER + 0x800, 77 + i);
+		r = good64(r);
+		assert_int_equal(r.r9, value(at, 8));
+		assert_int_equal(r.rbx, 77 + i);
+	}
+	put64(TABLES + 8 * 256, 0);
+}
+
 /* Addresses that differ in nothing but bits that are said to pick no entry of a TLB. */
 CODE64(far_apart,
 	"1: xor	%ebx, %ebx\n\t"
@@ -613,6 +652,7 @@ int main(void)
 		test64(test_carries),
 		test64(test_pushes),
 		test64(test_read_stack),
+		test64(test_high_stack),
 		test64(test_far_apart),
 		test64(test_middle),
 		test64(test_aligned),

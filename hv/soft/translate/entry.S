@@ -146,8 +146,7 @@ tlb_miss:
 	incq	8 + OFF_FILLS + FILLS_STACK(%rsp)
 	mov	%r11, 8 + 8(%rsp,%rax)	/* for accesses to come, which share the check */
 .if \class == FILL_STACK_READ
-	mov	%rbp, %rcx		/* other checks: it is to do for writing as well */
-	shr	$12, %ecx
+	tlb_index %rbp, %rcx, %ecx	/* other checks: it is to do for writing as well */
 	mov	.Ltlb + TLB_WTAG(%rsp,%rcx,8), %rcx
 	xor	%rbp, %rcx
 	cmp	$0xfff, %rcx
@@ -246,8 +245,8 @@ tlb_miss:
 	site_fill \m, \k
 .endr
 .endr
-	site_fill 0, 6		/* FILL_STACK_READ and _WRITE, for programs */
-	site_fill 0, 7
+	site_fill 0, 6		/* STACK_FILLS, for programs: FILL_STACK_READ, */
+	site_fill 0, 7		/* and for writing */
 
 table soft_site_thunks
 .irp	m, 0, 1, 2
@@ -255,7 +254,7 @@ table soft_site_thunks
 	.quad	.Lfill_\m\()_\k
 .endr
 .endr
-	.quad	.Lfill_0_6, .Lfill_0_7		/* FILL_STACK_* */
+	.quad	.Lfill_0_6, .Lfill_0_7		/* STACK_FILLS */
 	.text
 
 /* Called with RBP = struct helper_call *; flags are saved. */

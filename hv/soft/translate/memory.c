@@ -156,10 +156,10 @@ static void e_cmp_state(struct xl *x, int reg, s32 disp)
 
 static s32 site_new(struct xl *x, enum site_class class)
 {
-	u32 i = x->s->next_site[class]++ % SITES;
+	u32 i = x->s->next_site[class]++ % SITES, at = i % SITES_A_PAGE;
 
-	if (i % SITES_A_PAGE < SITES_APART)
-		i += SITES_A_PAGE / 2;
+	if (at < SITES_APART || at >= SITES_A_PAGE - SITES_BELOW)
+		i ^= SITES_A_PAGE / 2;
 	return OFF_SITE + MODE_MMU(x->mode) * SITE_MODE_SIZE +
 	       (s32)sizeof(struct site) * (s32)(class * SITES + i);
 }

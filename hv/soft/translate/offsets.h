@@ -56,11 +56,13 @@
 #define SITES 4096
 /*
  * The host's CPU takes a load for one of what has just been stored where the low 12 bits of
- * the address are the same, and loses time. No site is where struct vcpu has what translated
- * code stores.
+ * the address are the same, and loses time. No site is where translated code stores into
+ * struct vcpu, or right below it: of those in a page not the first SITES_APART, nor the last
+ * SITES_BELOW.
  */
 #define SITES_A_PAGE 256
 #define SITES_APART 48
+#define SITES_BELOW (-(OFF_SHARE_NEAR) / 16)
 #define SITE_CLASSES 6
 #define SITE_MODE_SIZE (16 * SITES * SITE_CLASSES)
 /*
@@ -99,9 +101,9 @@
 #define RET_BOTTOM (OFF_RET + RET_APART)	/* of mode 0: the place of the entry that is none */
 #define JC_SHIFT (32 - JC_BITS - 4)
 
-/* Fill routines beside those of the classes. */
+/* The fill routines of the stack's sites, behind those of the classes: the second for writing. */
 #define FILL_STACK_READ SITE_CLASSES
-#define FILL_STACK_WRITE (SITE_CLASSES + 1)
+#define STACK_FILLS 2
 
 /* What stands before the call of a fill routine, by distance from its end. */
 #define SITE_CALL 8		/* bytes between: they compute the address */
